@@ -1,0 +1,9 @@
+//! The decisions of Postern, as pure functions over values.
+//!
+//! Nothing here opens a socket, reads a clock or knows of Kubernetes: bytes, times and answers come in
+//! as arguments, replies and questions go out as values. So the same code runs under unit tests, in
+//! fuzzers, behind TCP and inside `postern simulate`.
+
+pub mod expr;
+pub mod message;
+pub mod smtp;

@@ -1,0 +1,1 @@
+//! The message: its header fields, and edits that keep untouched bytes.

@@ -1,0 +1,1 @@
+//! The wire: lines, commands, parameters, replies, and the readers of message data.

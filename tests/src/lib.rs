@@ -1,0 +1,1 @@
+//! Helpers that start Postern and its real peers.
