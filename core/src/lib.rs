@@ -4,6 +4,8 @@
 //! as arguments, replies and questions go out as values. So the same code runs under unit tests, in
 //! fuzzers, behind TCP and inside `postern simulate`.
 
+pub mod envelope;
 pub mod expr;
 pub mod message;
 pub mod smtp;
+pub mod verdict;

@@ -1,1 +1,3 @@
 //! The message: its header fields, and edits that keep untouched bytes.
+
+pub mod edit;

@@ -1,0 +1,45 @@
+//! Changes to a message, applied to the bytes they touch and to no others.
+
+/// One change to a message.
+///
+/// Names and values are bytes, because header fields on the wire are not always UTF-8. Values hold no
+/// line end but folds (`CRLF` before white space).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Edit {
+    /// A new field at the top of the header; several keep their order.
+    AddField {
+        /// Field name.
+        name: Box<[u8]>,
+        /// Field value.
+        value: Box<[u8]>,
+    },
+    /// A new field before the `index`-th of all fields, counted from 0; beyond the last, at the end.
+    InsertField {
+        /// Position among all fields.
+        index: u32,
+        /// Field name.
+        name: Box<[u8]>,
+        /// Field value.
+        value: Box<[u8]>,
+    },
+    /// A new value for the `index`-th field of that name, counted from 1; no such field: a new one at the top.
+    ChangeField {
+        /// Position among the fields of that name.
+        index: u32,
+        /// Field name, compared without case.
+        name: Box<[u8]>,
+        /// Field value.
+        value: Box<[u8]>,
+    },
+    /// Remove the `index`-th field of that name, counted from 1.
+    RemoveField {
+        /// Position among the fields of that name.
+        index: u32,
+        /// Field name, compared without case.
+        name: Box<[u8]>,
+    },
+    /// A new body.
+    ReplaceBody(Box<[u8]>),
+    /// A new message altogether, header and body.
+    ReplaceMessage(Box<[u8]>),
+}
