@@ -2,5 +2,13 @@
 
 pub mod address;
 pub mod command;
+mod domain;
+pub mod extensions;
+pub mod line;
+mod parameter_values;
 pub mod parameters;
+mod path;
+mod replies;
 pub mod reply;
+mod syntax;
+pub mod xtext;

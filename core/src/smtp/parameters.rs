@@ -1,5 +1,7 @@
 //! The parameters of MAIL and RCPT, checked for form but not yet for whether the extension is on.
 
+use super::parameter_values as values;
+
 /// Parameters of MAIL.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct MailParameters {
@@ -23,6 +25,53 @@ pub struct MailParameters {
     pub hold: Option<Hold>,
     /// `AUTH=`, decoded from xtext; read, not used (RFC 4954 section 5).
     pub auth: Option<String>,
+}
+
+impl MailParameters {
+    /// Takes one parameter, the keyword in any case. One that was set before is replaced.
+    ///
+    /// # Errors
+    ///
+    /// A [`ParameterError`]; nothing is changed then.
+    pub fn set(&mut self, keyword: &str, value: Option<&str>) -> Result<(), ParameterError> {
+        match keyword.to_ascii_uppercase().as_str() {
+            "SIZE" => self.size = Some(values::of(value, values::size)?),
+            "BODY" => self.body = Some(values::of(value, values::body)?),
+            "SMTPUTF8" => self.smtputf8 = values::none(value)?,
+            "REQUIRETLS" => self.require_tls = values::none(value)?,
+            "RET" => self.ret = Some(values::of(value, values::ret)?),
+            "ENVID" => self.envid = Some(values::of(value, values::envid)?),
+            "BY" => self.by = Some(values::of(value, values::by)?),
+            "MT-PRIORITY" => self.mt_priority = Some(values::of(value, values::mt_priority)?),
+            "HOLDFOR" => {
+                let hold = Hold::For(values::of(value, values::hold_for)?);
+                self.hold =
+                    Some(if let Some(Hold::Until(_)) = self.hold { Hold::Contradictory } else { hold });
+            }
+            "HOLDUNTIL" => {
+                let hold = Hold::Until(values::of(value, values::date_time)?);
+                self.hold = Some(if let Some(Hold::For(_)) = self.hold { Hold::Contradictory } else { hold });
+            }
+            "AUTH" => self.auth = Some(values::of(value, values::auth)?),
+            "SOLICIT" => values::of(value, values::solicit)?,
+            "TRANSID" => values::of(value, values::transaction_id)?,
+            "MTRK" => values::of(value, values::tracking)?,
+            "CONPERM" => values::none(value).map(|_| ())?,
+            _ => return Err(ParameterError::Unknown),
+        }
+        Ok(())
+    }
+
+    /// Reads what a filter says along with a sender: parameters parted by spaces. Bad ones are ignored.
+    #[must_use]
+    pub fn from_filter(text: &str) -> Self {
+        let mut parameters = Self::default();
+        for (keyword, value) in text.split_ascii_whitespace().map(split_parameter) {
+            // A parameter that cannot be read must not undo the change that it came with.
+            let _ = parameters.set(keyword, value);
+        }
+        parameters
+    }
 }
 
 /// `BODY=`: what the message's octets are (RFC 6152, RFC 3030 section 3).
@@ -83,6 +132,51 @@ pub struct RcptParameters {
     pub notify: Option<Notify>,
     /// `ORCPT=` (RFC 3461 section 4.2).
     pub orcpt: Option<OriginalRecipient>,
+}
+
+impl RcptParameters {
+    /// Takes one parameter, the keyword in any case. One that was set before is replaced.
+    ///
+    /// # Errors
+    ///
+    /// A [`ParameterError`]; nothing is changed then.
+    pub fn set(&mut self, keyword: &str, value: Option<&str>) -> Result<(), ParameterError> {
+        match keyword.to_ascii_uppercase().as_str() {
+            "NOTIFY" => self.notify = Some(values::of(value, values::notify)?),
+            "ORCPT" => self.orcpt = Some(values::of(value, values::original_recipient)?),
+            "RRVS" => values::of(value, values::required_since)?,
+            "CONNEG" => {}
+            _ => return Err(ParameterError::Unknown),
+        }
+        Ok(())
+    }
+
+    /// Reads what a filter says along with a recipient: parameters parted by spaces. Bad ones are ignored.
+    #[must_use]
+    pub fn from_filter(text: &str) -> Self {
+        let mut parameters = Self::default();
+        for (keyword, value) in text.split_ascii_whitespace().map(split_parameter) {
+            // A parameter that cannot be read must not undo the change that it came with.
+            let _ = parameters.set(keyword, value);
+        }
+        parameters
+    }
+}
+
+/// Why a parameter cannot be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ParameterError {
+    /// No extension defines it, or it has a value where none may be.
+    #[error("unknown parameter")]
+    Unknown,
+    /// The value is missing or malformed.
+    #[error("invalid value")]
+    Value,
+}
+
+/// `keyword=value` in its parts.
+pub(super) fn split_parameter(word: &str) -> (&str, Option<&str>) {
+    word.split_once('=').map_or((word, None), |(keyword, value)| (keyword, Some(value)))
 }
 
 /// `NOTIFY=`: when the sender wants to hear of this recipient. All false is `NEVER`.

@@ -1,0 +1,235 @@
+//! From octets to lines: the one read buffer of a connection.
+
+use memchr::memchr;
+
+/// Longest command line, in octets, line end included.
+///
+/// RFC 5321 section 4.5.3.1.4 asks for 512 and lets extensions raise it; SASL responses and the
+/// parameters of MAIL need far more.
+pub const MAX_LINE_OCTETS: usize = 4096;
+
+/// The read buffer of a connection, and the lines in it.
+///
+/// Octets are put in through [`space`](Self::space) and [`filled`](Self::filled). Commands are taken out
+/// by [`next_line`](Self::next_line); the readers of message data take theirs from
+/// [`unread`](Self::unread) and say [`consume`](Self::consume), so that commands which were pipelined
+/// behind the data stay. An empty reader holds no memory after [`release`](Self::release).
+///
+/// STARTTLS takes the reader by value ([`discard`](Self::discard)), and the encrypted connection begins with a
+/// new one: nothing that was sent in clear can be executed after the handshake (RFC 3207 section 6).
+#[derive(Debug, Default)]
+pub struct LineReader {
+    buffer: Vec<u8>,
+    /// Octets before this are used up.
+    start: usize,
+    /// Octets from here on are not filled yet.
+    end: usize,
+    /// Octets from `start` in which no LF was found.
+    scanned: usize,
+    /// Inside a line that is too long, whose beginning is already gone.
+    swallowing: bool,
+}
+
+/// What the next octets are.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Line<'a> {
+    /// A line without its line end.
+    Whole(&'a [u8]),
+    /// A line of more than [`MAX_LINE_OCTETS`], now swallowed. Reported once.
+    TooLong,
+    /// No line end has come yet.
+    NeedMore,
+}
+
+impl LineReader {
+    /// An empty reader, without memory of its own.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { buffer: Vec::new(), start: 0, end: 0, scanned: 0, swallowing: false }
+    }
+
+    /// Room for at least `octets` more, to be read into. Moves what is unread to the front, if need be.
+    ///
+    /// The buffer grows to what is unread and `octets`, and does not shrink before
+    /// [`release`](Self::release).
+    pub fn space(&mut self, octets: usize) -> &mut [u8] {
+        if self.buffer.len() - self.end < octets {
+            self.buffer.copy_within(self.start..self.end, 0);
+            self.end -= self.start;
+            self.start = 0;
+            if self.buffer.len() - self.end < octets {
+                self.buffer.resize(self.end + octets, 0);
+            }
+        }
+        self.buffer.get_mut(self.end..).unwrap_or_default()
+    }
+
+    /// Says that the first `octets` of the space were filled.
+    pub fn filled(&mut self, octets: usize) {
+        self.end = (self.end + octets).min(self.buffer.len());
+    }
+
+    /// Takes the next line.
+    ///
+    /// A line ends at LF; a CR before it is dropped. While a line is too long its octets are thrown away
+    /// as they come, so a client cannot fill memory.
+    pub fn next_line(&mut self) -> Line<'_> {
+        let fresh = self.buffer.get(self.start + self.scanned..self.end).unwrap_or_default();
+        let Some(at) = memchr(b'\n', fresh) else {
+            self.scanned = self.end - self.start;
+            if self.swallowing || self.scanned >= MAX_LINE_OCTETS {
+                self.swallowing = true;
+                self.consume(self.scanned);
+            }
+            return Line::NeedMore;
+        };
+        let octets = self.scanned + at + 1;
+        let from = self.start;
+        self.consume(octets);
+        if std::mem::take(&mut self.swallowing) || octets > MAX_LINE_OCTETS {
+            return Line::TooLong;
+        }
+        let line = self.buffer.get(from..from + octets - 1).unwrap_or_default();
+        Line::Whole(line.strip_suffix(b"\r").unwrap_or(line))
+    }
+
+    /// What was read and not yet taken.
+    #[must_use]
+    pub fn unread(&self) -> &[u8] {
+        self.buffer.get(self.start..self.end).unwrap_or_default()
+    }
+
+    /// Whether nothing is left to take.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.start == self.end
+    }
+
+    /// Takes `octets` of what is unread.
+    pub fn consume(&mut self, octets: usize) {
+        self.start = (self.start + octets).min(self.end);
+        self.scanned = 0;
+        if self.start == self.end {
+            // The octets stay in place: a line that was just taken is still borrowed from there.
+            self.start = 0;
+            self.end = 0;
+        }
+    }
+
+    /// Gives the memory back when nothing is unread, as before a wait for a silent client.
+    pub fn release(&mut self) {
+        if self.is_empty() {
+            self.buffer = Vec::new();
+        }
+    }
+
+    /// Ends the reader and throws away what is unread; gives the number of those octets, for the log.
+    #[must_use = "clear text behind STARTTLS is an attack that should be logged"]
+    pub fn discard(self) -> usize {
+        self.end - self.start
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Puts `input` in by pieces of the given sizes and gives all lines; `None` is one that was too long.
+    fn lines(input: &[u8], sizes: &[usize]) -> (Vec<Option<Vec<u8>>>, LineReader) {
+        let mut reader = LineReader::new();
+        let mut lines = Vec::new();
+        let mut sizes = sizes.iter().cycle();
+        let mut rest = input;
+        while !rest.is_empty() {
+            let (piece, others) = rest.split_at((*sizes.next().unwrap()).clamp(1, rest.len()));
+            rest = others;
+            reader.space(piece.len())[..piece.len()].copy_from_slice(piece);
+            reader.filled(piece.len());
+            loop {
+                match reader.next_line() {
+                    Line::Whole(line) => lines.push(Some(line.to_vec())),
+                    Line::TooLong => lines.push(None),
+                    Line::NeedMore => break,
+                }
+            }
+            assert!(reader.buffer.len() <= 2 * MAX_LINE_OCTETS + input.len().min(8192));
+        }
+        (lines, reader)
+    }
+
+    fn whole(lines: &[&str]) -> Vec<Option<Vec<u8>>> {
+        lines.iter().map(|line| Some(line.as_bytes().to_vec())).collect()
+    }
+
+    #[test]
+    fn lines_end_at_lf_with_or_without_cr() {
+        let (lines, reader) = lines(b"NOOP\r\nRSET\nQUIT\r\r\n\r\n\nDA", &[100]);
+        assert_eq!(lines, whole(&["NOOP", "RSET", "QUIT\r", "", ""]));
+        assert_eq!(reader.unread(), b"DA");
+    }
+
+    #[test]
+    fn a_line_may_have_4096_octets_and_no_more() {
+        let just = format!("{}\r\n", "a".repeat(MAX_LINE_OCTETS - 2));
+        let over = format!("a{just}");
+        for sizes in [&[1][..], &[4095, 1], &[4096], &[10_000]] {
+            let (found, _) = lines(format!("{just}{over}NOOP\r\n").as_bytes(), sizes);
+            assert_eq!(found, [&whole(&[just.trim_end()])[..], &[None], &whole(&["NOOP"])[..]].concat());
+        }
+    }
+
+    #[test]
+    fn an_endless_line_takes_no_memory_and_one_answer() {
+        let mut reader = LineReader::new();
+        for _ in 0..1000 {
+            reader.space(4096).fill(b'a');
+            reader.filled(4096);
+            assert_eq!(reader.next_line(), Line::NeedMore);
+            assert!(reader.buffer.len() <= 3 * MAX_LINE_OCTETS);
+        }
+        reader.space(6)[..6].copy_from_slice(b"a\nQUIT");
+        reader.filled(6);
+        assert_eq!(reader.next_line(), Line::TooLong);
+        assert_eq!(reader.next_line(), Line::NeedMore);
+        assert_eq!(reader.unread(), b"QUIT");
+    }
+
+    #[test]
+    fn data_is_taken_and_what_follows_stays() {
+        let mut reader = LineReader::new();
+        reader.space(64)[..18].copy_from_slice(b"BDAT 4\r\nabcdQUIT\r\n");
+        reader.filled(18);
+        assert_eq!(reader.next_line(), Line::Whole(b"BDAT 4"));
+        assert!(reader.unread().starts_with(b"abcd"));
+        reader.consume(4);
+        assert_eq!(reader.next_line(), Line::Whole(b"QUIT"));
+        assert!(reader.is_empty());
+        reader.release();
+        assert_eq!(reader.buffer.capacity(), 0);
+    }
+
+    #[test]
+    fn clear_text_behind_starttls_is_gone() {
+        let (_, reader) = lines(b"STARTTLS\r\nRSET", &[100]);
+        assert_eq!(reader.discard(), 4);
+    }
+
+    proptest! {
+        #[test]
+        fn any_chunking_gives_the_same_lines(
+            input in proptest::collection::vec(prop_oneof![8 => Just(b'a'), 1 => Just(b'\r'), 1 => Just(b'\n'), 1 => any::<u8>()], 0..400),
+            long in 0usize..6000,
+            sizes in proptest::collection::vec(1usize..500, 1..8),
+        ) {
+            let mut input = input;
+            input.extend(std::iter::repeat_n(b'x', long));
+            input.extend(b"\r\nNOOP\r\nrest");
+            let (at_once, _) = lines(&input, &[input.len()]);
+            let (in_pieces, reader) = lines(&input, &sizes);
+            prop_assert_eq!(at_once, in_pieces);
+            prop_assert_eq!(reader.unread(), b"rest");
+        }
+    }
+}
