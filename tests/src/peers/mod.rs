@@ -1,0 +1,20 @@
+//! Real mail programs of the system, each with a private configuration, private folders and private ports.
+
+pub mod dovecot;
+pub mod openssl;
+pub mod postfix;
+pub mod sink;
+pub mod swaks;
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+
+use anyhow::Result;
+use tempfile::TempDir;
+
+/// A home for a daemon that changes its user: temporary folders are closed to others, this one can be passed through.
+fn open_home(prefix: &str) -> Result<TempDir> {
+    let home = TempDir::with_prefix(prefix)?;
+    fs::set_permissions(home.path(), Permissions::from_mode(0o755))?;
+    Ok(home)
+}
