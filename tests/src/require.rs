@@ -1,7 +1,9 @@
 //! What a test needs from the machine, and what happens where it is missing.
 
 use std::env;
+use std::io::{self, Write};
 use std::path::PathBuf;
+use std::thread;
 
 use anyhow::{Result, bail};
 
@@ -43,7 +45,9 @@ pub fn skip(reason: &str) -> Result<bool> {
     if flag("POSTERN_TEST_REQUIRE_PEERS") {
         bail!("this test may not be skipped (POSTERN_TEST_REQUIRE_PEERS=1): {reason}");
     }
-    eprintln!("skipped: {reason}");
+    let test = thread::current();
+    // Past the test runner, which keeps what a passing test prints to itself.
+    let _ = writeln!(io::stderr(), "skipped: {}: {reason}", test.name().unwrap_or("a test"));
     Ok(false)
 }
 

@@ -259,8 +259,9 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes that a phase was reached, and takes the fault armed for it.
-    fn reach(&self, phase: Phase) -> Option<Fault> {
+    /// Notes that a phase was reached, and takes the fault armed for it with the count of releases at that moment: a release
+    /// that follows the notice at once must already let it go.
+    fn reach(&self, phase: Phase) -> Option<(Fault, u64)> {
         let mut state = self.lock();
         *state.reached.entry(phase).or_default() += 1;
         let armed = state.faults.iter().position(|(at, _, _)| *at == phase);
@@ -269,16 +270,16 @@ impl Shared {
             Some((_, _, Times::Once)) => Some(state.faults.remove(at).1),
             None => None,
         });
+        let releases = state.releases;
         drop(state);
         self.changed.notify_all();
-        fault
+        fault.map(|fault| (fault, releases))
     }
 
-    /// Blocks until the next [`Hop::release`], or the end of the hop.
-    fn hold(&self) {
+    /// Blocks until there were more releases than `before`, or the end of the hop.
+    fn hold(&self, before: u64) {
         let mut state = self.lock();
-        let before = state.releases;
-        while state.releases == before && !state.stopped {
+        while state.releases <= before && !state.stopped {
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
     }

@@ -180,7 +180,7 @@ impl Session<'_> {
     fn finish(&mut self, message: Message) -> io::Result<()> {
         let envelope = std::mem::take(&mut self.envelope);
         let fault = self.shared.reach(Phase::Dot);
-        if let Some(Fault::Answer(reply)) = &fault {
+        if let Some((Fault::Answer(reply), _)) = &fault {
             let answers = if self.shared.protocol == Protocol::Lmtp { envelope.recipients.len() } else { 1 };
             for _ in 0..answers {
                 self.write(reply)?;
@@ -221,7 +221,7 @@ impl Session<'_> {
     /// Answers `usual`, or does what is armed; true if the answer was positive (2xx or 354).
     fn at(&mut self, phase: Phase, usual: &str) -> io::Result<bool> {
         let (reply, pause) = match self.shared.reach(phase) {
-            Some(Fault::Answer(reply)) => (reply, None),
+            Some((Fault::Answer(reply), _)) => (reply, None),
             fault => (usual.to_owned(), self.endure(fault)?),
         };
         self.write_slowly(&reply, pause)?;
@@ -232,7 +232,7 @@ impl Session<'_> {
     /// The beginning of the message: gives the pause between lines when it is to be read slowly.
     fn at_body(&mut self) -> io::Result<Option<Duration>> {
         match self.shared.reach(Phase::Body) {
-            Some(Fault::Answer(reply)) => self.write(&reply).map(|()| None),
+            Some((Fault::Answer(reply), _)) => self.write(&reply).map(|()| None),
             fault => self.endure(fault),
         }
     }
@@ -240,38 +240,39 @@ impl Session<'_> {
     /// A phase in which nothing is due to be said.
     fn silent(&mut self, phase: Phase) -> io::Result<()> {
         match self.shared.reach(phase) {
-            Some(Fault::Answer(reply)) => self.write(&reply),
+            Some((Fault::Answer(reply), _)) => self.write(&reply),
             fault => self.endure(fault).map(drop),
         }
     }
 
     /// Does what is armed. `Ok` means: go on, with this pause; an error ends the conversation.
-    fn endure(&mut self, fault: Option<Fault>) -> io::Result<Option<Duration>> {
+    fn endure(&mut self, due: Option<(Fault, u64)>) -> io::Result<Option<Duration>> {
+        let Some((fault, releases)) = due else { return Ok(None) };
         match fault {
-            None | Some(Fault::Answer(_)) => Ok(None),
-            Some(Fault::Slow(pause)) => Ok(Some(pause)),
-            Some(Fault::Hold) => {
-                self.shared.hold();
+            Fault::Answer(_) => Ok(None),
+            Fault::Slow(pause) => Ok(Some(pause)),
+            Fault::Hold => {
+                self.shared.hold(releases);
                 Ok(None)
             }
-            Some(Fault::Close) => {
+            Fault::Close => {
                 // A FIN before the socket goes away: unread input would turn the close into a reset.
                 self.output.shutdown(Shutdown::Write)?;
                 Err(ErrorKind::ConnectionAborted.into())
             }
-            Some(Fault::Reset) => {
+            Fault::Reset => {
                 socket2::SockRef::from(&self.output).set_linger(Some(Duration::ZERO))?;
                 // The registered copy would keep the socket open.
                 self.shared.lock().open.remove(&self.number);
                 Err(ErrorKind::ConnectionReset.into())
             }
-            Some(Fault::Hang) => self.listen_only(),
-            Some(Fault::Garbage) => {
+            Fault::Hang => self.listen_only(),
+            Fault::Garbage => {
                 self.output
                     .write_all(b"\x00\xff\xfe\x80not a reply at all\r\n\r\n250\r\n99999 \xc3\x28\r\n")?;
                 self.listen_only()
             }
-            Some(Fault::Flood) => {
+            Fault::Flood => {
                 for _ in 0..FLOOD_BLOCKS {
                     self.output.write_all(&[b'2'; 4096])?;
                 }
