@@ -1,1 +1,3 @@
 //! The data plane of Postern.
+
+pub mod message;
