@@ -104,6 +104,11 @@ impl Reply {
         Self { code: self.code, enhanced: self.enhanced, text: Cow::Owned(text) }
     }
 
+    /// A reply that was read from the wire. The code is 200 to 599, the text without control characters.
+    pub(super) const fn from_parts(code: u16, enhanced: Option<EnhancedCode>, text: String) -> Self {
+        Self { code, enhanced, text: Cow::Owned(text) }
+    }
+
     /// The three digits.
     #[must_use]
     pub const fn code(&self) -> u16 {
