@@ -1,0 +1,280 @@
+//! A field of a policy: expressions with conditions, and the type they become.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::eval::Evaluation;
+use super::facts::{Facts, Failure, Interrupt};
+use super::fault::{Fault, Position};
+use super::fold::{self, Matches};
+use super::parser::{Parsed, parse};
+use super::syntax::Node;
+use super::target::Target;
+use super::value::Value;
+use super::variable::{Scope, VariableSet};
+
+/// A field as it is written: `{match: [{if, then}, ...], else}`.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ConditionalSource {
+    /// `match`: pairs of `if` and `then`; the first whose `if` is true decides.
+    pub cases: Vec<(String, String)>,
+    /// `else`: what holds when no `if` is true.
+    pub otherwise: String,
+}
+
+impl ConditionalSource {
+    /// A field that is only an `else`, as a bare scalar in a manifest.
+    pub fn plain(source: impl Into<String>) -> Self {
+        Self { cases: Vec::new(), otherwise: source.into() }
+    }
+}
+
+/// The part of a field that a fault is in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum FieldPath {
+    /// The condition of a case, counted from 0.
+    If(usize),
+    /// The result of a case, counted from 0.
+    Then(usize),
+    /// The `else`.
+    Else,
+}
+
+impl fmt::Display for FieldPath {
+    /// `match[2].if`, `match[2].then`, `else`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::If(case) => write!(f, "match[{case}].if"),
+            Self::Then(case) => write!(f, "match[{case}].then"),
+            Self::Else => f.write_str("else"),
+        }
+    }
+}
+
+/// A field as the server runs it: a value of type `T`, or how to get one.
+///
+/// Cases are tried in order. Captures that an `if` sets are seen by the next `if`s, by its `then` and by
+/// `else`. A field that folds holds its value, and so does each `then` and `else` that does.
+#[derive(Debug, Clone)]
+pub struct Setting<T> {
+    form: Form<T>,
+    variables: VariableSet,
+}
+
+impl<T> Setting<T> {
+    /// A field that always has this value.
+    pub const fn constant(value: T) -> Self {
+        Self { form: Form::Constant(value), variables: VariableSet::EMPTY }
+    }
+
+    /// The value, when it depends on nothing.
+    pub fn constant_value(&self) -> Option<&T> {
+        match &self.form {
+            Form::Constant(value) => Some(value),
+            Form::Computed(_) => None,
+        }
+    }
+
+    /// The variables that its source mentions.
+    pub fn variables(&self) -> VariableSet {
+        self.variables
+    }
+
+    /// The values that it can have and that are known at load, with their place: what a loader checks for
+    /// references to objects that do not exist. A field that folds says [`FieldPath::Else`].
+    pub fn literals(&self) -> Vec<(FieldPath, &T)> {
+        let cases = match &self.form {
+            Form::Constant(value) => return vec![(FieldPath::Else, value)],
+            Form::Computed(cases) => cases,
+        };
+        let thens =
+            cases.cases.iter().filter_map(|case| Some((FieldPath::Then(case.place), case.then.known()?)));
+        let otherwise = cases.otherwise.known().map(|value| (FieldPath::Else, value));
+        thens.chain(otherwise).collect()
+    }
+}
+
+impl<T: Target> Setting<T> {
+    /// Parses a field.
+    ///
+    /// # Errors
+    /// Every fault with the part it is in: those of [`super::Expression::parse`], and results that can
+    /// never become a `T`.
+    pub fn parse(source: &ConditionalSource, scope: Scope) -> Result<Self, Vec<(FieldPath, Fault)>> {
+        let mut parts = Parts { scope, faults: Vec::new(), variables: VariableSet::EMPTY, captures: false };
+        let cases: Vec<_> = source
+            .cases
+            .iter()
+            .enumerate()
+            .map(|(place, (condition, then))| {
+                let condition = parts.parse(FieldPath::If(place), condition);
+                (place, condition, parts.parse(FieldPath::Then(place), then))
+            })
+            .collect();
+        let otherwise = parts.parse(FieldPath::Else, &source.otherwise);
+        let matches = if parts.captures { Matches::Keep } else { Matches::Fold };
+
+        let mut kept = Vec::new();
+        for (place, condition, then) in cases {
+            let then = parts.outcome(FieldPath::Then(place), then, matches);
+            if let (Some(mut condition), Some(then)) = (condition, then) {
+                fold::fold(&mut condition.node, matches);
+                kept.push(Case { place, condition: condition.node, then });
+            }
+        }
+        let otherwise = parts.outcome(FieldPath::Else, otherwise, matches);
+        match otherwise {
+            Some(otherwise) if parts.faults.is_empty() => {
+                let form = Cases { cases: kept, otherwise, captures: parts.captures }.reduce();
+                Ok(Self { form, variables: parts.variables })
+            }
+            _ => Err(parts.faults),
+        }
+    }
+
+    /// The value under these facts. When the field is constant this copies the value and nothing else.
+    ///
+    /// # Errors
+    /// [`Interrupt::Needs`] when the host must answer a question first, [`Interrupt::Failed`] when there
+    /// is no value or none that becomes a `T`.
+    pub fn evaluate(&self, facts: &dyn Facts) -> Result<T, Interrupt> {
+        match &self.form {
+            Form::Constant(value) => Ok(value.clone()),
+            Form::Computed(cases) => cases.evaluate(facts),
+        }
+    }
+}
+
+#[derive(Debug, Clone)]
+enum Form<T> {
+    Constant(T),
+    Computed(Arc<Cases<T>>),
+}
+
+#[derive(Debug)]
+struct Cases<T> {
+    cases: Vec<Case<T>>,
+    otherwise: Outcome<T>,
+    captures: bool,
+}
+
+#[derive(Debug)]
+struct Case<T> {
+    /// Its place in the source.
+    place: usize,
+    condition: Node,
+    then: Outcome<T>,
+}
+
+/// A `then` or an `else`.
+#[derive(Debug)]
+enum Outcome<T> {
+    Known(T),
+    Computed(Node),
+}
+
+impl<T> Outcome<T> {
+    fn known(&self) -> Option<&T> {
+        match self {
+            Self::Known(value) => Some(value),
+            Self::Computed(_) => None,
+        }
+    }
+}
+
+impl<T: Target> Cases<T> {
+    /// Drops the cases that never hold, and what stands behind one that always does.
+    fn reduce(mut self) -> Form<T> {
+        let holds = |case: &Case<T>| match &case.condition {
+            Node::Constant(value) => Some(value.is_true()),
+            _ => None,
+        };
+        self.cases.retain(|case| holds(case) != Some(false));
+        if let Some(place) = self.cases.iter().position(|case| holds(case) == Some(true)) {
+            self.cases.truncate(place + 1);
+            if let Some(last) = self.cases.pop() {
+                self.otherwise = last.then;
+            }
+        }
+        match self.otherwise {
+            Outcome::Known(value) if self.cases.is_empty() => Form::Constant(value),
+            _ => Form::Computed(Arc::new(self)),
+        }
+    }
+
+    fn evaluate(&self, facts: &dyn Facts) -> Result<T, Interrupt> {
+        let mut evaluation = Evaluation::new(facts, self.captures);
+        let mut outcome = &self.otherwise;
+        for case in &self.cases {
+            if evaluation.truth(&case.condition)? {
+                outcome = &case.then;
+                break;
+            }
+        }
+        match outcome {
+            Outcome::Known(value) => Ok(value.clone()),
+            Outcome::Computed(node) => Ok(convert(evaluation.value(node)?)?),
+        }
+    }
+}
+
+/// The parts of a field while they are parsed, and what is wrong with them.
+struct Parts {
+    scope: Scope,
+    faults: Vec<(FieldPath, Fault)>,
+    variables: VariableSet,
+    captures: bool,
+}
+
+impl Parts {
+    fn parse(&mut self, path: FieldPath, source: &str) -> Option<Parsed> {
+        match parse(source, self.scope) {
+            Ok(parsed) => {
+                self.variables = self.variables.union(parsed.variables);
+                self.captures |= parsed.captures;
+                Some(parsed)
+            }
+            Err(faults) => {
+                self.faults.extend(faults.into_iter().map(|fault| (path, fault)));
+                None
+            }
+        }
+    }
+
+    fn outcome<T: Target>(
+        &mut self,
+        path: FieldPath,
+        parsed: Option<Parsed>,
+        matches: Matches,
+    ) -> Option<Outcome<T>> {
+        let Parsed { mut node, at, .. } = parsed?;
+        fold::fold(&mut node, matches);
+        let kinds = fold::kinds(&node);
+        if !kinds.overlaps(T::ACCEPTED) {
+            self.mismatch(path, at, format!("this is {kinds}, where {} is needed", T::WANTED));
+            return None;
+        }
+        let Node::Constant(value) = node else { return Some(Outcome::Computed(node)) };
+        match T::convert(value.borrowed()) {
+            Some(known) => Some(Outcome::Known(known)),
+            None => {
+                let source = Node::Constant(value).to_string();
+                let shown = if source.len() > LONGEST_SHOWN { "this value" } else { &source };
+                self.mismatch(path, at, format!("{shown} cannot be used where {} is needed", T::WANTED));
+                None
+            }
+        }
+    }
+
+    fn mismatch(&mut self, path: FieldPath, at: Position, message: String) {
+        self.faults.push((path, at.fault(message)));
+    }
+}
+
+fn convert<T: Target>(value: Value<'_>) -> Result<T, Failure> {
+    let found = value.kind();
+    T::convert(value).ok_or(Failure::NotConvertible { found, wanted: T::WANTED })
+}
+
+/// Octets of a constant that a message repeats.
+const LONGEST_SHOWN: usize = 60;
