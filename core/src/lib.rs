@@ -7,5 +7,6 @@
 pub mod envelope;
 pub mod expr;
 pub mod message;
+pub mod policy;
 pub mod smtp;
 pub mod verdict;

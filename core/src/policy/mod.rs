@@ -3,6 +3,7 @@
 //! Only the loader of `postern-crds` makes one from manifests. A `Policy` is the proof that they were
 //! sound, and everything that runs reads it and nothing else.
 
+pub mod defaults;
 pub mod directory;
 pub mod filter;
 pub mod listener;
