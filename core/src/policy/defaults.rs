@@ -66,11 +66,11 @@ impl Default for InboundSession {
 impl Default for StageConnect {
     fn default() -> Self {
         Self {
-            hostname: written(&[], "system('hostname')", Scope::CONNECTION),
+            hostname: written(&[], "system('hostname')", Scope::Connection),
             smtp_greeting: written(
                 &[],
                 "system('hostname') + ' Postern ESMTP at your service'",
-                Scope::CONNECTION,
+                Scope::Connection,
             ),
             script: none(),
         }
@@ -84,14 +84,14 @@ fn on_port_25<T: FieldValue>(value: &str, otherwise: &str, scope: Scope) -> Sett
 
 /// `[!is_empty(authenticated_as) → value]; false`
 fn for_accounts<T: FieldValue>(value: &str) -> Setting<T> {
-    written(&[("!is_empty(authenticated_as)", value)], "false", Scope::MAIL)
+    written(&[("!is_empty(authenticated_as)", value)], "false", Scope::Mail)
 }
 
 impl Default for StageEhlo {
     fn default() -> Self {
         Self {
             require: Setting::constant(true),
-            reject_non_fqdn: on_port_25("true", "false", Scope::CONNECTION),
+            reject_non_fqdn: on_port_25("true", "false", Scope::Connection),
             script: none(),
         }
     }
@@ -106,9 +106,9 @@ impl Default for StageAuth {
                     ("local_port != 25", "[oauthbearer, xoauth2]"),
                 ],
                 "false",
-                Scope::EHLO,
+                Scope::Ehlo,
             ),
-            require: written(&[], "local_port != 25", Scope::EHLO),
+            require: written(&[], "local_port != 25", Scope::Ehlo),
             must_match_sender: Setting::constant(true),
             max_failures: Setting::constant(3),
             wait_on_fail: seconds(5),
@@ -123,7 +123,7 @@ impl Default for StageMail {
             is_sender_allowed: written(
                 &[],
                 "!is_empty(authenticated_as) || !key_exists('spam-block', sender_domain)",
-                Scope::MAIL,
+                Scope::Mail,
             ),
             rewrite: none(),
             script: none(),
@@ -134,7 +134,7 @@ impl Default for StageMail {
 impl Default for StageRcpt {
     fn default() -> Self {
         Self {
-            allow_relaying: written(&[], "!is_empty(authenticated_as)", Scope::RCPT),
+            allow_relaying: written(&[], "!is_empty(authenticated_as)", Scope::Rcpt),
             rewrite: none(),
             script: none(),
             max_recipients: Setting::constant(100),
@@ -146,7 +146,7 @@ impl Default for StageRcpt {
 
 impl Default for StageData {
     fn default() -> Self {
-        let header = || on_port_25("true", "false", Scope::RCPT);
+        let header = || on_port_25("true", "false", Scope::Rcpt);
         Self {
             script: none(),
             max_messages: Setting::constant(10),
@@ -159,7 +159,7 @@ impl Default for StageData {
             add_date_header: header(),
             add_message_id_header: header(),
             add_delivered_to_header: true,
-            enable_spam_filter: written(&[], "is_empty(authenticated_as)", Scope::RCPT),
+            enable_spam_filter: written(&[], "is_empty(authenticated_as)", Scope::Rcpt),
             bare_line_ends: BareLineEnds::Normalize,
             filter_budget: Duration::from_secs(240),
         }
@@ -186,12 +186,12 @@ impl Default for Extensions {
 impl Default for SenderAuth {
     fn default() -> Self {
         Self {
-            spf_ehlo_verify: on_port_25("relaxed", "disable", Scope::CONNECTION),
-            spf_from_verify: on_port_25("relaxed", "disable", Scope::CONNECTION),
-            reverse_ip_verify: on_port_25("relaxed", "disable", Scope::CONNECTION),
+            spf_ehlo_verify: on_port_25("relaxed", "disable", Scope::Connection),
+            spf_from_verify: on_port_25("relaxed", "disable", Scope::Connection),
+            reverse_ip_verify: on_port_25("relaxed", "disable", Scope::Connection),
             dkim_verify: Setting::constant(crate::expr::Verify::Relaxed),
             arc_verify: Setting::constant(crate::expr::Verify::Disable),
-            dmarc_verify: on_port_25("relaxed", "disable", Scope::RCPT),
+            dmarc_verify: on_port_25("relaxed", "disable", Scope::Rcpt),
             dkim_strict: true,
         }
     }
@@ -210,7 +210,7 @@ impl Default for SieveInterpreter {
             on_error: super::filter::ScriptError::TempFail,
             max_wall_time: Duration::from_secs(5),
             max_output_size: 104_857_600,
-            default_from_address: written(&[], "'MAILER-DAEMON@' + system('domain')", Scope::RCPT),
+            default_from_address: written(&[], "'MAILER-DAEMON@' + system('domain')", Scope::Rcpt),
             default_from_name: Setting::constant(Some("Automated Message".into())),
             default_return_path: none(),
             message_id_hostname: None,

@@ -116,6 +116,23 @@ pub struct Directory {
     pub source: DirectorySource,
 }
 
+impl Directory {
+    /// Its accounts, if they are part of the policy.
+    #[must_use]
+    pub fn inline(&self) -> Option<&Inline> {
+        match &self.source {
+            DirectorySource::Inline(inline) => Some(inline),
+            DirectorySource::Ldap(_) | DirectorySource::Oidc(_) => None,
+        }
+    }
+
+    /// Whether it can say that a recipient does not exist.
+    #[must_use]
+    pub fn knows_recipients(&self) -> bool {
+        !matches!(self.source, DirectorySource::Oidc(_))
+    }
+}
+
 /// Where accounts are found.
 #[derive(Debug)]
 pub enum DirectorySource {

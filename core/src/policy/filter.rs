@@ -30,6 +30,28 @@ pub struct Filters {
     pub interpreter: SieveInterpreter,
 }
 
+impl Filters {
+    /// Whether any filter but a script may be asked at a stage.
+    #[must_use]
+    pub fn has_any(&self, stage: Stage) -> bool {
+        self.has_milters(stage) || self.has_others(stage)
+    }
+
+    /// Whether any milter may be asked at a stage.
+    #[must_use]
+    pub fn has_milters(&self, stage: Stage) -> bool {
+        self.milters.iter().any(|milter| milter.process.stages.contains(&stage))
+    }
+
+    /// Whether any pipe, hook or spam filter may be asked at a stage.
+    #[must_use]
+    pub fn has_others(&self, stage: Stage) -> bool {
+        self.pipes.iter().any(|pipe| pipe.process.stages.contains(&stage))
+            || self.hooks.iter().any(|hook| hook.process.stages.contains(&stage))
+            || self.spam_filter.iter().any(|filter| filter.process.stages.contains(&stage))
+    }
+}
+
 /// What all filters that are processes of their own have in common.
 #[derive(Debug)]
 pub struct Process {

@@ -55,6 +55,14 @@ pub struct Route {
     pub target: RouteTarget,
 }
 
+impl Route {
+    /// Whether recipients are put to the next hop while the client waits for the reply to RCPT.
+    #[must_use]
+    pub fn verifies_recipients(&self) -> bool {
+        matches!(&self.target, RouteTarget::Relay(relay) if relay.verify_recipients)
+    }
+}
+
 /// The end of a route.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RouteTarget {

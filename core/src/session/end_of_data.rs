@@ -1,0 +1,253 @@
+//! The end of data: the message is judged, gets its fields, and goes to its next hops.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::Session;
+use super::change::{Change, Step};
+use super::check::{self, CheckResult, DmarcPolicy, MessageResults, Refusals};
+use super::event::{Action, Copy, Delivery, Received};
+use super::facts::{Outbound, View};
+use super::question::{Answer, FilterGroup, Halt, Inquiry, MessageChecks, Question, Subject};
+use super::replies;
+use super::state::Transaction;
+use crate::envelope::Envelope;
+use crate::expr::{Setting, Verify};
+use crate::message::edit::Edit;
+use crate::message::fields;
+use crate::policy::defaults::DOCUMENTED;
+use crate::policy::stage::{BareLineEnds, StageData};
+use crate::smtp::reply::Reply;
+use crate::verdict::{Modification, Stage, Verdict};
+
+impl Session {
+    pub(super) fn received(
+        &self,
+        now: Timestamp,
+        received: &Received,
+        inquiry: &Inquiry<'_>,
+    ) -> Result<Step, Halt> {
+        let transaction = self.transaction().ok_or(replies::MAIL_FIRST)?;
+        self.check_size(received)?;
+        if transaction.doomed {
+            return Ok(self.message_dropped());
+        }
+        let view = View::new(self, inquiry);
+        self.check_form(received, &view)?;
+        let results = self.check_authentication(&view, inquiry)?;
+        let mut prefix = self.fields_of_arrival(now, transaction, &view)?;
+        let mut edits = self.without_forged_results(received);
+        let mut envelope = transaction.envelope.clone();
+        match self.ask_filters_of_data(&prefix, &edits, &view, inquiry)? {
+            Verdict::Pass(modifications) => {
+                for change in envelope.apply(modifications) {
+                    match change {
+                        Modification::Edit(edit) => edits.push(edit),
+                        Modification::Quarantine(reason) => edits.push(fields::quarantine(&reason)),
+                        _ => {}
+                    }
+                }
+            }
+            Verdict::Reject(reply) | Verdict::Defer(reply) => return Ok(self.message_refused(reply)),
+            Verdict::Discard => return Ok(self.message_dropped()),
+            Verdict::Disconnect(reply) => return Ok(Step::action(Action::Close(reply))),
+        }
+        if envelope.recipients.is_empty() {
+            return Ok(self.message_dropped());
+        }
+        self.add_fields_of_departure(now, transaction, &envelope, received, &view, &mut prefix)?;
+        let whole = Outbound { size: received.size, dmarc_pass: results.dmarc_passes() };
+        let copies = self.copies(&envelope, whole, inquiry)?;
+        let recipients = copies.iter().map(|copy| Box::from(copy.recipient.address.key())).collect();
+        let delivery = Delivery {
+            id: transaction.id,
+            envelope: Envelope { recipients: Vec::new(), ..envelope },
+            copies,
+            prefix,
+            edits,
+            delivered_to: self.policy.data.add_delivered_to_header,
+            hostname: Arc::clone(&self.hostname),
+            eight_bit: received.eight_bit,
+        };
+        Ok(Step::new(Change::HandingOff(recipients), Action::HandOff(Box::new(delivery))))
+    }
+
+    fn check_size(&self, received: &Received) -> Result<(), Reply> {
+        if received.too_large {
+            return Err(replies::MESSAGE_TOO_LARGE);
+        }
+        if received.out_of_space {
+            return Err(replies::OUT_OF_SPACE);
+        }
+        Ok(())
+    }
+
+    /// Whether this is a message at all, and not one that goes round in circles.
+    fn check_form(&self, received: &Received, view: &View<'_>) -> Result<(), Halt> {
+        if received.bare_line_ends && self.policy.data.bare_line_ends == BareLineEnds::Reject {
+            return Err(replies::BARE_LINE_ENDS.into());
+        }
+        if received.header.is_too_large() {
+            return Err(replies::HEADER_TOO_LARGE.into());
+        }
+        if !received.header.is_message() {
+            return Err(replies::NOT_A_MESSAGE.into());
+        }
+        let most = view.tuned(&self.policy.data.max_received_headers, &DOCUMENTED.data.max_received_headers)?;
+        if received.header.received_fields() as u64 > most {
+            return Err(replies::LOOP.into());
+        }
+        Ok(())
+    }
+
+    fn check_authentication(&self, view: &View<'_>, inquiry: &Inquiry<'_>) -> Result<MessageResults, Halt> {
+        let settings = &self.policy.sender_auth;
+        let dkim = view.guarded(&settings.dkim_verify)?;
+        let arc = view.guarded(&settings.arc_verify)?;
+        let dmarc = view.guarded(&settings.dmarc_verify)?;
+        let wanted = MessageChecks {
+            dkim: dkim != Verify::Disable,
+            arc: arc != Verify::Disable,
+            dmarc: dmarc != Verify::Disable,
+        };
+        if wanted == MessageChecks::default() {
+            return Ok(MessageResults::default());
+        }
+        let Answer::Message(results) = inquiry.ask(|| Question::Message(wanted))? else {
+            return Err(Halt::Unable);
+        };
+        results.judge_dkim(dkim)?;
+        results.judge_arc(arc)?;
+        results.judge_dmarc(dmarc)?;
+        Ok((**results).clone())
+    }
+
+    /// Fields that tell where the message comes from: made before filters run, so that these can see them.
+    fn fields_of_arrival(
+        &self,
+        now: Timestamp,
+        transaction: &Transaction,
+        view: &View<'_>,
+    ) -> Result<Vec<u8>, Halt> {
+        let mut prefix = Vec::new();
+        if self.switch(view, |data| &data.add_received_header)? {
+            let tls = self.tls.as_ref();
+            fields::Received {
+                helo: self.hello.as_ref().map_or("", |hello| &hello.name),
+                client_name: self.client_name(),
+                client_ip: self.client.remote.ip(),
+                tls: tls.map(|tls| (&*tls.version, &*tls.cipher)),
+                hostname: &self.hostname,
+                protocol: fields::Transmission {
+                    lmtp: self.is_lmtp(),
+                    extended: self.hello.as_ref().is_some_and(|hello| hello.extended),
+                    utf8: transaction.envelope.parameters.smtputf8,
+                    tls: tls.is_some(),
+                    authenticated: self.login.is_some(),
+                },
+                id: &transaction.id.to_string(),
+                time: now,
+            }
+            .write_to(&mut prefix);
+        }
+        Ok(prefix)
+    }
+
+    /// The name that reverse DNS has confirmed.
+    fn client_name(&self) -> Option<&str> {
+        self.reverse_dns
+            .as_ref()
+            .filter(|check| check.result == CheckResult::Pass)
+            .and_then(|check| check.detail.as_deref())
+    }
+
+    fn without_forged_results(&self, received: &Received) -> Vec<Edit> {
+        received.header.forged_results(&self.hostname)
+    }
+
+    fn ask_filters_of_data(
+        &self,
+        prefix: &[u8],
+        edits: &[Edit],
+        view: &View<'_>,
+        inquiry: &Inquiry<'_>,
+    ) -> Result<Verdict, Halt> {
+        let script = view.guarded(&self.policy.data.script)?;
+        let subject = || Subject::Message { fields: Arc::from(prefix), edits: Arc::from(edits) };
+        self.consult(inquiry, Stage::Data, FilterGroup::Every, script, subject)
+    }
+
+    /// Fields that depend on what filters have left of the envelope.
+    fn add_fields_of_departure(
+        &self,
+        now: Timestamp,
+        transaction: &Transaction,
+        envelope: &Envelope,
+        received: &Received,
+        view: &View<'_>,
+        prefix: &mut Vec<u8>,
+    ) -> Result<(), Halt> {
+        if self.switch(view, |data| &data.add_return_path_header)? {
+            fields::return_path(&envelope.sender, prefix);
+        }
+        if !received.header.has_date() && self.switch(view, |data| &data.add_date_header)? {
+            fields::date(now, prefix);
+        }
+        if !received.header.has_message_id() && self.switch(view, |data| &data.add_message_id_header)? {
+            fields::message_id(&transaction.id.to_string(), &self.hostname, prefix);
+        }
+        Ok(())
+    }
+
+    fn switch(&self, view: &View<'_>, field: impl Fn(&StageData) -> &Setting<bool>) -> Result<bool, Halt> {
+        view.tuned(field(&self.policy.data), field(&DOCUMENTED.data))
+    }
+
+    fn copies(&self, envelope: &Envelope, whole: Outbound, inquiry: &Inquiry<'_>) -> Result<Vec<Copy>, Halt> {
+        envelope
+            .recipients
+            .iter()
+            .map(|recipient| {
+                let route = self.route_of(&recipient.address, Some(whole), inquiry)?;
+                Ok(Copy { recipient: recipient.clone(), route })
+            })
+            .collect()
+    }
+}
+
+impl MessageResults {
+    fn dmarc_passes(&self) -> bool {
+        self.dmarc.is_some_and(|dmarc| dmarc.result == CheckResult::Pass)
+    }
+
+    /// At least one signature has to pass; a message without signatures does not.
+    fn judge_dkim(&self, level: Verify) -> Result<(), Reply> {
+        let Some(signatures) = &self.dkim else { return Ok(()) };
+        let result = match () {
+            () if signatures.contains(&CheckResult::Pass) => CheckResult::Pass,
+            () if signatures.contains(&CheckResult::TempError) => CheckResult::TempError,
+            () => CheckResult::Fail,
+        };
+        let refusals = Refusals { permanent: replies::DKIM_FAILED, temporary: replies::DKIM_TEMPORARY };
+        check::judge(level, result, &refusals)
+    }
+
+    /// A message without a chain is no worse than one with a good chain.
+    fn judge_arc(&self, level: Verify) -> Result<(), Reply> {
+        let Some(result) = self.arc.filter(|result| *result != CheckResult::None) else { return Ok(()) };
+        let refusals = Refusals { permanent: replies::ARC_FAILED, temporary: replies::ARC_TEMPORARY };
+        check::judge(level, result, &refusals)
+    }
+
+    /// Only the policy `reject` refuses, and a temporary error when the policy could not be had.
+    fn judge_dmarc(&self, level: Verify) -> Result<(), Reply> {
+        let Some(dmarc) = self.dmarc else { return Ok(()) };
+        let concerned = dmarc.policy == DmarcPolicy::Reject || dmarc.result == CheckResult::TempError;
+        if !concerned || dmarc.result == CheckResult::None {
+            return Ok(());
+        }
+        let refusals = Refusals { permanent: replies::DMARC_FAILED, temporary: replies::DMARC_TEMPORARY };
+        check::judge(level, dmarc.result, &refusals)
+    }
+}

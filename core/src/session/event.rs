@@ -1,0 +1,182 @@
+//! What happens to a session, and what it wants done.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::question::{Answer, Question};
+use crate::envelope::{Envelope, Recipient};
+use crate::message::edit::Edit;
+use crate::message::header::Header;
+use crate::policy::route::Route;
+use crate::smtp::command::Command;
+use crate::smtp::reply::Reply;
+
+/// Something that happened.
+#[derive(Debug, Clone)]
+pub enum Event {
+    /// The connection is there, with TLS if that comes first.
+    Connected,
+    /// A command line, parsed, or the reply to one that does not parse.
+    Command(Result<Command, Reply>),
+    /// A line longer than any command may be.
+    LineTooLong,
+    /// A line of an AUTH exchange, without its line end; unset: it was too long.
+    AuthLine(Option<Arc<[u8]>>),
+    /// The answer to the question last asked.
+    Answer(Answer),
+    /// The TLS handshake that the session asked for is done.
+    Secured(Tls),
+    /// The octets of a chunk that is not the last one were read.
+    ChunkReceived(ChunkEnd),
+    /// The whole message was read.
+    Received(Arc<Received>),
+    /// The hand-off is over.
+    HandedOff(HandedOff),
+    /// Nothing came for too long.
+    Idle,
+    /// The connection is older than it may be.
+    Expired,
+    /// The client sent more octets than it may.
+    Flooded,
+    /// The server stops.
+    Shutdown,
+}
+
+/// What the session wants done. But for `Ask`, `Wait` and `Close`, the next command follows.
+#[derive(Debug, Clone)]
+pub enum Action {
+    /// Read the next command.
+    Listen,
+    /// Send this, then read the next command.
+    Reply(Reply),
+    /// Send these, then read the next command (LMTP).
+    ReplyEach(Vec<Reply>),
+    /// Find the answer, and say it with [`Event::Answer`].
+    Ask(Box<Question>),
+    /// Let so much time pass before the action inside.
+    Wait(Duration, Box<Action>),
+    /// Send this, and then as a last word the other; then close.
+    ReplyAndClose(Reply, Reply),
+    /// Send this challenge, and read one line of the AUTH exchange.
+    Challenge(Reply),
+    /// Send this, throw away what was received in clear, and do the handshake.
+    StartTls(Reply),
+    /// Send 354, and read a message up to its final dot.
+    ReceiveData {
+        /// The 354.
+        go_ahead: Reply,
+        /// How to read it.
+        limits: Reception,
+    },
+    /// Read a chunk of so many octets into the message.
+    ReceiveChunk {
+        /// Octets.
+        size: u64,
+        /// Whether the message ends with it: say [`Event::Received`], else [`Event::ChunkReceived`].
+        last: bool,
+        /// How to read it.
+        limits: Reception,
+    },
+    /// Read a chunk of so many octets, throw it away, and send this.
+    Swallow {
+        /// Octets.
+        size: u64,
+        /// The refusal.
+        reply: Reply,
+    },
+    /// Give the message to its next hops, and say [`Event::HandedOff`].
+    HandOff(Box<Delivery>),
+    /// Send this, if there is anything, and close.
+    Close(Option<Reply>),
+}
+
+/// TLS of the connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tls {
+    /// `TLSv1.2` or `TLSv1.3`
+    pub version: Arc<str>,
+    /// IANA name of the cipher suite.
+    pub cipher: Arc<str>,
+    /// Key length of the cipher.
+    pub cipher_bits: u16,
+    /// Subject of the client's certificate.
+    pub client_subject: Option<Arc<str>>,
+    /// Issuer of the client's certificate.
+    pub client_issuer: Option<Arc<str>>,
+}
+
+/// How message data is to be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reception {
+    /// Octets above which the rest is read and thrown away; 0: no limit.
+    pub max_size: u64,
+    /// No line ends: octets are kept as they are.
+    pub binary: bool,
+}
+
+/// What became of a chunk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ChunkEnd {
+    /// It is part of the message.
+    Kept,
+    /// With it the message is larger than it may be.
+    TooLarge,
+    /// There was no room for it.
+    OutOfSpace,
+}
+
+/// A message that was read to its end.
+#[derive(Debug, Clone)]
+pub struct Received {
+    /// Octets received.
+    pub size: u64,
+    /// More octets came than the limit allows; the message is not kept.
+    pub too_large: bool,
+    /// There was no room to keep it.
+    pub out_of_space: bool,
+    /// A CR or LF stood alone.
+    pub bare_line_ends: bool,
+    /// Any octet above 127.
+    pub eight_bit: bool,
+    /// The header section.
+    pub header: Header,
+}
+
+/// A message on its way to its next hops.
+#[derive(Debug, Clone)]
+pub struct Delivery {
+    /// The queue id.
+    pub id: super::id::TraceId,
+    /// Sender and parameters; its recipients are those of `copies`.
+    pub envelope: Envelope,
+    /// Each recipient and where it goes.
+    pub copies: Vec<Copy>,
+    /// Fields of ours, each with its line end, that come before the message.
+    pub prefix: Vec<u8>,
+    /// Changes to the message as it was received.
+    pub edits: Vec<Edit>,
+    /// Whether a copy with one recipient says `Delivered-To`.
+    pub delivered_to: bool,
+    /// Our name towards next hops.
+    pub hostname: Arc<str>,
+    /// Whether the message holds octets above 127.
+    pub eight_bit: bool,
+}
+
+/// One recipient of a delivery.
+#[derive(Debug, Clone)]
+pub struct Copy {
+    /// Who.
+    pub recipient: Recipient,
+    /// Where.
+    pub route: Arc<Route>,
+}
+
+/// What came of a delivery.
+#[derive(Debug, Clone)]
+pub struct HandedOff {
+    /// The reply for the whole message.
+    pub overall: Reply,
+    /// The reply for each recipient of the delivery, in order.
+    pub each: Vec<Reply>,
+}

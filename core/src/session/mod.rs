@@ -1,0 +1,325 @@
+//! The inbound session: commands and answers in, replies and questions out (RFC 5321, RFC 2033).
+//!
+//! [`Session::on`] is the only way in. It knows no socket and no clock. Whatever takes time is an
+//! [`Action`] for the host to perform; its outcome comes back as the next [`Event`]. A command is decided
+//! by a function that only reads the session; see [`question`] for how it waits for answers. What a
+//! decision changes is one [`Change`], applied when the decision is complete.
+
+pub mod check;
+pub mod event;
+pub mod id;
+pub mod question;
+
+mod auth;
+mod change;
+mod connect;
+mod data;
+mod ehlo;
+mod end_of_data;
+mod facts;
+mod handoff;
+mod mail;
+mod mail_parameters;
+mod query;
+mod rcpt;
+mod recipient;
+mod replies;
+mod route;
+mod state;
+mod throttling;
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use self::change::{Change, Step};
+use self::check::Check;
+use self::event::{Action, Event, Tls};
+use self::id::TraceId;
+use self::question::{Answer, Halt, Inquiry};
+use self::state::{DataState, Hello, Login, Parameters, State, Transaction};
+use crate::policy::Policy;
+use crate::policy::listener::{Listener, Protocol};
+use crate::smtp::command::Command;
+use crate::smtp::reply::Reply;
+
+/// What is known of a connection before its first octet.
+#[derive(Debug, Clone)]
+pub struct Client {
+    /// The listener that took it.
+    pub listener: Arc<Listener>,
+    /// Address and port of the client, after PROXY.
+    pub remote: SocketAddr,
+    /// Our address, after PROXY.
+    pub local_ip: IpAddr,
+    /// The port that the client means to have reached.
+    pub local_port: u16,
+    /// Identity of the connection; random.
+    pub id: TraceId,
+    /// Whether STARTTLS can be offered.
+    pub tls_available: bool,
+    /// TLS from the first octet, if it was.
+    pub tls: Option<Tls>,
+    /// Name of this host, where no policy gives one.
+    pub host_name: Arc<str>,
+    /// Number of the client's autonomous system; 0 when unknown.
+    pub asn: u32,
+    /// Country of the client, ISO 3166-1; empty when unknown.
+    pub country: Arc<str>,
+}
+
+/// One inbound session.
+#[derive(Debug)]
+pub struct Session {
+    policy: Arc<Policy>,
+    client: Client,
+    /// `remote_ip` and `local_ip` as text, since expressions ask for them often.
+    remote_ip: Box<str>,
+    local_ip: Box<str>,
+    hostname: Arc<str>,
+    parameters: Parameters,
+    tls: Option<Tls>,
+    hello: Option<Hello>,
+    login: Option<Login>,
+    reverse_dns: Option<Check>,
+    state: State,
+    recipient_errors: u64,
+    auth_failures: u64,
+    messages: u64,
+    transactions: u64,
+    pending: Option<Pending>,
+}
+
+/// A decision that waits for an answer.
+#[derive(Debug)]
+struct Pending {
+    now: Timestamp,
+    event: Event,
+    answers: Vec<Answer>,
+}
+
+/// How long a session may take and how much it may send.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Silence before the next octets; unset: for ever.
+    pub timeout: Option<Duration>,
+    /// Age of the connection; unset: any.
+    pub max_duration: Option<Duration>,
+    /// Octets from the client.
+    pub transfer_limit: u64,
+}
+
+impl Session {
+    /// A session at its beginning; its first event is [`Event::Connected`].
+    #[must_use]
+    pub fn new(policy: Arc<Policy>, client: Client) -> Self {
+        let hostname = policy.settings.default_hostname.clone().unwrap_or_else(|| Arc::clone(&client.host_name));
+        Self {
+            policy,
+            remote_ip: client.remote.ip().to_string().into(),
+            local_ip: client.local_ip.to_string().into(),
+            hostname,
+            parameters: Parameters::before_connect(),
+            tls: client.tls.clone(),
+            client,
+            hello: None,
+            login: None,
+            reverse_dns: None,
+            state: State::Connecting,
+            recipient_errors: 0,
+            auth_failures: 0,
+            messages: 0,
+            transactions: 0,
+            pending: None,
+        }
+    }
+
+    /// Takes an event and says what to do next. `now` is the time of the event.
+    pub fn on(&mut self, now: Timestamp, event: Event) -> Action {
+        let mut pending = match event {
+            Event::Answer(answer) => match self.pending.take() {
+                Some(mut pending) => {
+                    pending.answers.push(answer);
+                    pending
+                }
+                // Nothing was asked: the host has lost its way, and going on would be a guess.
+                None => return self.close(None),
+            },
+            event => Pending { now, event, answers: Vec::new() },
+        };
+        if matches!(self.state, State::Closed) {
+            return Action::Close(None);
+        }
+        let inquiry = Inquiry::new(&pending.answers);
+        let step = match self.decide(pending.now, &pending.event, &inquiry) {
+            Ok(step) => step,
+            Err(Halt::Ask(question)) => {
+                pending.answers.shrink_to_fit();
+                self.pending = Some(pending);
+                return Action::Ask(question);
+            }
+            Err(Halt::Refuse(reply)) => self.refused(&pending.event, reply),
+            Err(Halt::Unable) => self.refused(&pending.event, self.unable(&pending.event)),
+        };
+        self.apply(step.change);
+        match &step.action {
+            // RFC 5321 section 3.8: 421 announces that the channel is closed.
+            Action::Reply(reply) if reply.code() == 421 => self.close(Some(reply.clone())),
+            Action::Close(_) => {
+                self.state = State::Closed;
+                step.action
+            }
+            _ => step.action,
+        }
+    }
+
+    /// The limits that the host watches over, as they hold now.
+    #[must_use]
+    pub fn limits(&self) -> Limits {
+        Limits {
+            timeout: self.parameters.timeout,
+            max_duration: self.parameters.max_duration,
+            transfer_limit: self.parameters.transfer_limit,
+        }
+    }
+
+    /// Whether a transaction is open.
+    #[must_use]
+    pub fn in_transaction(&self) -> bool {
+        matches!(self.state, State::Open(_))
+    }
+
+    /// Whether octets of a message were read and are to be kept for more.
+    #[must_use]
+    pub fn has_chunks(&self) -> bool {
+        self.transaction().is_some_and(|transaction| transaction.data == DataState::Chunks)
+    }
+
+    /// Whether MAIL of the open transaction said SMTPUTF8.
+    #[must_use]
+    pub fn smtputf8(&self) -> bool {
+        self.transaction().is_some_and(|transaction| transaction.envelope.parameters.smtputf8)
+    }
+
+    /// The policy that this session runs under.
+    #[must_use]
+    pub fn policy(&self) -> &Arc<Policy> {
+        &self.policy
+    }
+
+    /// The connection.
+    #[must_use]
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// The account that is logged in.
+    #[must_use]
+    pub fn account(&self) -> Option<&str> {
+        self.login.as_ref().map(|login| login.account.address.key())
+    }
+
+    /// Queue id of the open transaction, else the id of the connection.
+    #[must_use]
+    pub fn id(&self) -> TraceId {
+        self.transaction().map_or(self.client.id, |transaction| transaction.id)
+    }
+
+    fn decide(&self, now: Timestamp, event: &Event, inquiry: &Inquiry<'_>) -> Result<Step, Halt> {
+        match event {
+            Event::Connected => self.connected(inquiry),
+            Event::Command(Ok(command)) => self.command(now, command, inquiry),
+            Event::Command(Err(reply)) => Ok(Step::reply(reply.clone())),
+            Event::LineTooLong => Ok(Step::reply(replies::LINE_TOO_LONG)),
+            Event::AuthLine(line) => self.auth_line(line.as_deref(), inquiry),
+            Event::Secured(tls) => self.secured(tls, inquiry),
+            Event::ChunkReceived(end) => Ok(self.chunk_received(*end)),
+            Event::Received(received) => self.received(now, received, inquiry),
+            Event::HandedOff(outcome) => Ok(self.handed_off(outcome)),
+            Event::Idle => Ok(self.goodbye(&replies::IDLE)),
+            Event::Expired => Ok(self.goodbye(&replies::EXPIRED)),
+            Event::Flooded => Ok(self.goodbye(&replies::FLOODED)),
+            Event::Shutdown => Ok(self.goodbye(&replies::SHUTDOWN)),
+            // Taken by `on` before it gets here.
+            Event::Answer(_) => Err(Halt::Unable),
+        }
+    }
+
+    fn command(&self, now: Timestamp, command: &Command, inquiry: &Inquiry<'_>) -> Result<Step, Halt> {
+        match command {
+            Command::Ehlo(name) => self.ehlo(now, ehlo::Greeting::Ehlo, name, inquiry),
+            Command::Helo(name) => self.ehlo(now, ehlo::Greeting::Helo, name, inquiry),
+            Command::Lhlo(name) => self.ehlo(now, ehlo::Greeting::Lhlo, name, inquiry),
+            Command::Auth { mechanism, initial_response } => {
+                self.auth(mechanism, initial_response.as_deref(), inquiry)
+            }
+            Command::Mail(mail) => self.mail(now, mail, inquiry),
+            Command::Rcpt(rcpt) => self.rcpt(rcpt, inquiry),
+            Command::Data => self.data(inquiry),
+            Command::Bdat { size, last } => self.bdat(*size, *last, inquiry),
+            Command::Rset => Ok(Step::new(Change::DropTransaction, Action::Reply(replies::OK))),
+            Command::Noop => Ok(Step::reply(replies::OK)),
+            Command::Help => Ok(Step::reply(replies::HELP)),
+            Command::Vrfy(name) => self.vrfy(name, inquiry),
+            Command::Expn(name) => self.expn(name, inquiry),
+            Command::StartTls => Ok(self.start_tls()),
+            Command::Quit => Ok(Step::action(Action::Close(Some(replies::BYE)))),
+            Command::NotImplemented(_) => Ok(Step::reply(replies::NOT_IMPLEMENTED)),
+        }
+    }
+
+    fn start_tls(&self) -> Step {
+        Step::reply_or(
+            match (&self.tls, self.client.tls_available) {
+                (Some(_), _) => Err(replies::TLS_ALREADY),
+                (None, false) => Err(replies::TLS_UNAVAILABLE),
+                (None, true) => Ok(()),
+            },
+            || Action::StartTls(replies::TLS_GO_AHEAD),
+        )
+    }
+
+    /// What a refusal means for the session; most change nothing.
+    fn refused(&self, event: &Event, reply: Reply) -> Step {
+        match event {
+            // Nobody is greeted who was refused before the greeting.
+            Event::Connected => Step::action(Action::Close(Some(reply))),
+            // RFC 3207 section 4.2: what was said in clear is forgotten, whatever follows.
+            Event::Secured(_) => Step::action(Action::Close(Some(reply))),
+            Event::Command(Ok(Command::Ehlo(_) | Command::Helo(_) | Command::Lhlo(_))) => {
+                Step::new(Change::DropTransaction, Action::Reply(reply))
+            }
+            Event::Received(_) => self.message_refused(reply),
+            _ => Step::reply(reply),
+        }
+    }
+
+    fn unable(&self, event: &Event) -> Reply {
+        match event {
+            Event::Connected | Event::Secured(_) => replies::UNABLE_TO_GREET,
+            _ => replies::UNABLE,
+        }
+    }
+
+    fn goodbye(&self, reply: &Reply) -> Step {
+        Step::action(Action::Close(Some(reply.prefix_hostname(&self.hostname))))
+    }
+
+    fn close(&mut self, reply: Option<Reply>) -> Action {
+        self.state = State::Closed;
+        Action::Close(reply)
+    }
+
+    fn transaction(&self) -> Option<&Transaction> {
+        match &self.state {
+            State::Open(transaction) => Some(transaction),
+            _ => None,
+        }
+    }
+
+    fn is_lmtp(&self) -> bool {
+        self.client.listener.protocol == Protocol::Lmtp
+    }
+}
