@@ -11,7 +11,7 @@ use super::stage::{
     BareLineEnds, Extensions, InboundSession, SenderAuth, StageAuth, StageConnect, StageData, StageEhlo, StageMail,
     StageRcpt,
 };
-use crate::expr::{ConditionalSource, FieldValue, Scope, Setting};
+use crate::expr::{ConditionalSource, Target, Scope, Setting};
 
 /// The defaults, compiled once.
 #[derive(Debug, Default)]
@@ -37,7 +37,7 @@ pub static DOCUMENTED: LazyLock<Documented> = LazyLock::new(Documented::default)
 
 /// A default written as `[if → then, …]; else`.
 #[expect(clippy::expect_used, reason = "literal sources, all of them parsed by a test")]
-fn written<T: FieldValue>(cases: &[(&str, &str)], otherwise: &str, scope: Scope) -> Setting<T> {
+fn written<T: Target>(cases: &[(&str, &str)], otherwise: &str, scope: Scope) -> Setting<T> {
     let source = ConditionalSource {
         cases: cases.iter().map(|(condition, then)| ((*condition).into(), (*then).into())).collect(),
         otherwise: otherwise.into(),
@@ -78,12 +78,12 @@ impl Default for StageConnect {
 }
 
 /// `[local_port == 25 → value]; otherwise`, the shape of most defaults.
-fn on_port_25<T: FieldValue>(value: &str, otherwise: &str, scope: Scope) -> Setting<T> {
+fn on_port_25<T: Target>(value: &str, otherwise: &str, scope: Scope) -> Setting<T> {
     written(&[("local_port == 25", value)], otherwise, scope)
 }
 
 /// `[!is_empty(authenticated_as) → value]; false`
-fn for_accounts<T: FieldValue>(value: &str) -> Setting<T> {
+fn for_accounts<T: Target>(value: &str) -> Setting<T> {
     written(&[("!is_empty(authenticated_as)", value)], "false", Scope::Mail)
 }
 

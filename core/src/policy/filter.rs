@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::route::ClientTls;
 use super::secret::Secret;
 use super::stage::{OptionalDuration, OptionalText};
-use crate::expr::Setting;
+use crate::expr::{Setting, TextList};
 use crate::verdict::Stage;
 
 /// Everything that may be consulted.
@@ -201,7 +201,7 @@ pub struct Pipe {
     /// Bare file name inside the folder of allowed programs; none: skipped for this message.
     pub command: Setting<OptionalText>,
     /// Arguments.
-    pub arguments: Setting<Vec<Arc<str>>>,
+    pub arguments: Setting<TextList>,
     /// Limit for writing, and again for the answer.
     pub timeout: Setting<OptionalDuration>,
     /// Largest output, octets. Default 100 MiB.

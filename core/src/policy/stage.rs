@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::expr::{PriorityProfile, SaslMechanism, Setting, Verify};
+use crate::expr::{PriorityProfile, SaslMechanisms, Setting, Verify};
 
 /// A text that an expression yields; anything but a string means "none".
 pub type OptionalText = Option<Arc<str>>;
@@ -48,7 +48,7 @@ pub struct StageEhlo {
 #[derive(Debug)]
 pub struct StageAuth {
     /// What AUTH offers.
-    pub sasl_mechanisms: Setting<Vec<SaslMechanism>>,
+    pub sasl_mechanisms: Setting<SaslMechanisms>,
     /// MAIL needs AUTH.
     pub require: Setting<bool>,
     /// The sender must belong to the account.
