@@ -1,3 +1,15 @@
-//! The data plane of Postern.
+//! The data plane of Postern: listeners, connections, filters and the hand-off.
 
+pub mod accepted;
+pub mod auth;
+pub mod capacity;
+pub mod drain;
+pub mod gate;
 pub mod message;
+pub mod metrics;
+pub mod snapshot;
+pub mod throttle;
+pub mod tls;
+
+#[cfg(test)]
+mod testing;

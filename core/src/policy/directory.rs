@@ -197,6 +197,14 @@ impl Inline {
         Self { entries }
     }
 
+    /// Every account, once for each of its addresses.
+    pub fn accounts(&self) -> impl Iterator<Item = &Arc<Account>> {
+        self.entries.values().filter_map(|entry| match entry {
+            Entry::Account(account) => Some(account),
+            Entry::List(_) => None,
+        })
+    }
+
     /// The entry with that address, given in comparison form.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<&Entry> {

@@ -1,0 +1,80 @@
+//! What all connections share.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+
+use crate::auth::Authenticator;
+use crate::capacity::Capacity;
+use crate::drain::Drain;
+use crate::message::MessageStore;
+use crate::metrics::Metrics;
+use crate::snapshot::Snapshot;
+use crate::throttle::Counters;
+
+/// The server as connections see it: the policy in force and the services of the process.
+#[derive(Debug)]
+pub struct Gate {
+    current: ArcSwap<Snapshot>,
+    /// Open connections.
+    pub capacity: Capacity,
+    /// Password checks.
+    pub authenticator: Authenticator,
+    /// Counters of throttles.
+    pub throttles: Counters,
+    /// What is counted for operators.
+    pub metrics: Metrics,
+    /// Messages in hand.
+    pub messages: MessageStore,
+    /// Whether the process is about to end.
+    pub drain: Drain,
+    /// The host's own name, for where the policy names none.
+    pub hostname: Arc<str>,
+}
+
+impl Gate {
+    /// Puts a first policy in force.
+    #[must_use]
+    pub fn new(first: Snapshot, capacity: Capacity, metrics: Metrics, messages: MessageStore) -> Self {
+        metrics.applied(&first);
+        resize(&messages, &first);
+        Self {
+            current: ArcSwap::from_pointee(first),
+            capacity,
+            authenticator: Authenticator::default(),
+            throttles: Counters::default(),
+            metrics,
+            messages,
+            drain: Drain::default(),
+            hostname: own_hostname(),
+        }
+    }
+
+    /// The policy in force for connections accepted now.
+    #[must_use]
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.current.load_full()
+    }
+
+    /// Puts another policy in force, in one step, for connections accepted from now on.
+    pub fn replace(&self, next: Snapshot) {
+        self.metrics.applied(&next);
+        resize(&self.messages, &next);
+        self.current.store(Arc::new(next));
+    }
+}
+
+fn resize(messages: &MessageStore, policy: &Snapshot) {
+    let settings = &policy.policy.settings;
+    messages.budget().resize(settings.message_memory, settings.message_spool);
+}
+
+/// The name that the system has, or `localhost` when it has none.
+fn own_hostname() -> Arc<str> {
+    rustix::system::uname()
+        .nodename()
+        .to_str()
+        .ok()
+        .filter(|name| !name.is_empty())
+        .map_or_else(|| Arc::from("localhost"), Arc::from)
+}

@@ -1,0 +1,365 @@
+//! What is counted for operators, in the OpenMetrics format.
+//!
+//! Labels come from closed sets or from names in the policy, never from what a client sends.
+
+use std::sync::Arc;
+
+use postern_core::policy::throttle::ThrottleClass;
+use postern_core::smtp::reply::Reply;
+use postern_core::verdict::Stage;
+use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, text};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::{Registry, Unit};
+
+use crate::capacity::Full;
+use crate::snapshot::Snapshot;
+
+/// All metrics of the process.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    sessions_open: Family<OfListener, Gauge>,
+    sessions: Family<OfListener, Counter>,
+    turned_away: Family<TurnedAwayLabels, Counter>,
+    replies: Family<ReplyLabels, Counter>,
+    messages: Family<MessageLabels, Counter>,
+    message_octets: Counter,
+    octets: Family<DirectionLabels, Counter>,
+    throttled: Family<ThrottleLabels, Counter>,
+    authentications: Family<AuthLabels, Counter>,
+    reloads: Family<ReloadLabels, Counter>,
+    revision: Family<RevisionLabels, Gauge>,
+    certificates: Family<CertificateLabels, Gauge>,
+}
+
+/// Why a connection ended before it was a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
+pub enum TurnedAway {
+    /// The listener's limit of connections.
+    ListenerFull,
+    /// The server's limit of connections.
+    ServerFull,
+    /// No valid PROXY header from a peer that must send one.
+    ProxyHeader,
+    /// No handshake on a port with implicit TLS.
+    TlsHandshake,
+}
+
+/// How a message ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
+pub enum MessageOutcome {
+    /// The next hop has it.
+    Accepted,
+    /// Refused for good.
+    Rejected,
+    /// Refused for now.
+    Deferred,
+    /// Accepted towards the client, and delivered nowhere.
+    Discarded,
+}
+
+/// How an AUTH command ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
+pub enum AuthOutcome {
+    /// Logged in.
+    Accepted,
+    /// Wrong name, password or token.
+    Wrong,
+    /// It could not be found out.
+    Unavailable,
+}
+
+/// How a reload ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
+pub enum ReloadOutcome {
+    /// The new policy is in force.
+    Applied,
+    /// It has faults; the old one stays.
+    Faulty,
+}
+
+/// Which way octets went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
+pub enum Direction {
+    /// From clients.
+    Received,
+    /// To clients.
+    Sent,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut metrics = Self {
+            registry: Registry::with_prefix("postern"),
+            sessions_open: Family::default(),
+            sessions: Family::default(),
+            turned_away: Family::default(),
+            replies: Family::default(),
+            messages: Family::default(),
+            message_octets: Counter::default(),
+            octets: Family::default(),
+            throttled: Family::default(),
+            authentications: Family::default(),
+            reloads: Family::default(),
+            revision: Family::default(),
+            certificates: Family::default(),
+        };
+        metrics.register();
+        metrics
+    }
+}
+
+impl Metrics {
+    fn register(&mut self) {
+        let r = &mut self.registry;
+        r.register("sessions_open", "Sessions open now", self.sessions_open.clone());
+        r.register("sessions", "Sessions begun", self.sessions.clone());
+        r.register(
+            "connections_turned_away",
+            "Connections closed before a session",
+            self.turned_away.clone(),
+        );
+        r.register("replies", "Replies to clients", self.replies.clone());
+        r.register("messages", "Messages at the end of their data", self.messages.clone());
+        r.register_with_unit(
+            "messages_accepted",
+            "Octets of accepted messages",
+            Unit::Bytes,
+            self.message_octets.clone(),
+        );
+        r.register_with_unit("traffic", "Octets exchanged with clients", Unit::Bytes, self.octets.clone());
+        r.register("throttled", "Events refused by a throttle", self.throttled.clone());
+        r.register("authentications", "AUTH commands that came to an end", self.authentications.clone());
+        r.register("reloads", "Attempts to put a new policy in force", self.reloads.clone());
+        r.register("policy", "1 for the revision in force", self.revision.clone());
+        r.register_with_unit(
+            "certificate_expiry_timestamp",
+            "When a certificate in use expires",
+            Unit::Seconds,
+            self.certificates.clone(),
+        );
+    }
+
+    /// A session has begun; it is open until the returned value is dropped.
+    #[must_use]
+    pub fn session_begins(&self, listener: &Arc<str>) -> OpenSession {
+        let labels = OfListener { listener: Arc::clone(listener) };
+        self.sessions.get_or_create(&labels).inc();
+        let open = self.sessions_open.get_or_create_owned(&labels);
+        open.inc();
+        OpenSession(open)
+    }
+
+    /// A connection was closed before it became a session.
+    pub fn turned_away(&self, listener: &Arc<str>, reason: TurnedAway) {
+        let labels = TurnedAwayLabels { listener: Arc::clone(listener), reason };
+        self.turned_away.get_or_create(&labels).inc();
+    }
+
+    /// A reply was sent in answer to a command of this stage; none for commands that belong to no stage.
+    pub fn replied(&self, stage: Option<Stage>, reply: &Reply) {
+        let stage = stage.map_or("other", Stage::name);
+        self.replies.get_or_create(&ReplyLabels { stage, class: class_of(reply.code()) }).inc();
+    }
+
+    /// A message came to its end; `octets` is its size as received.
+    pub fn message(&self, outcome: MessageOutcome, octets: u64) {
+        self.messages.get_or_create(&MessageLabels { outcome }).inc();
+        if outcome == MessageOutcome::Accepted {
+            self.message_octets.inc_by(octets);
+        }
+    }
+
+    /// Octets were exchanged with a client.
+    pub fn traffic(&self, direction: Direction, octets: u64) {
+        self.octets.get_or_create(&DirectionLabels { direction }).inc_by(octets);
+    }
+
+    /// A throttle refused something.
+    pub fn throttled(&self, class: ThrottleClass) {
+        let class = match class {
+            ThrottleClass::Connection => "connection",
+            ThrottleClass::Sender => "sender",
+            ThrottleClass::Recipient => "recipient",
+        };
+        self.throttled.get_or_create(&ThrottleLabels { class }).inc();
+    }
+
+    /// An AUTH command came to its end.
+    pub fn authenticated(&self, outcome: AuthOutcome) {
+        self.authentications.get_or_create(&AuthLabels { outcome }).inc();
+    }
+
+    /// A reload came to its end.
+    pub fn reloaded(&self, outcome: ReloadOutcome) {
+        self.reloads.get_or_create(&ReloadLabels { outcome }).inc();
+    }
+
+    /// A policy is in force from now on.
+    pub fn applied(&self, snapshot: &Snapshot) {
+        self.revision.clear();
+        let labels = RevisionLabels { revision: Arc::clone(&snapshot.policy.revision) };
+        self.revision.get_or_create(&labels).set(1);
+        self.certificates.clear();
+        for facts in snapshot.certificates() {
+            let labels = CertificateLabels { certificate: Arc::clone(&facts.source) };
+            self.certificates.get_or_create(&labels).set(facts.not_after);
+        }
+    }
+
+    /// All of it as OpenMetrics text.
+    ///
+    /// # Errors
+    /// When a metric cannot be written, which would be a mistake in its definition.
+    pub fn encode(&self) -> Result<String, std::fmt::Error> {
+        let mut out = String::new();
+        text::encode(&mut out, &self.registry)?;
+        Ok(out)
+    }
+}
+
+/// A session that counts as open until this is dropped.
+#[derive(Debug)]
+pub struct OpenSession(Gauge);
+
+impl Drop for OpenSession {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+impl From<Full> for TurnedAway {
+    fn from(full: Full) -> Self {
+        match full {
+            Full::Listener => Self::ListenerFull,
+            Full::Server => Self::ServerFull,
+        }
+    }
+}
+
+const fn class_of(code: u16) -> &'static str {
+    match code / 100 {
+        2 => "2xx",
+        3 => "3xx",
+        4 => "4xx",
+        _ => "5xx",
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfListener {
+    listener: Arc<str>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct TurnedAwayLabels {
+    listener: Arc<str>,
+    reason: TurnedAway,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ReplyLabels {
+    stage: &'static str,
+    class: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct MessageLabels {
+    outcome: MessageOutcome,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct DirectionLabels {
+    direction: Direction,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ThrottleLabels {
+    class: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct AuthLabels {
+    outcome: AuthOutcome,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ReloadLabels {
+    outcome: ReloadOutcome,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RevisionLabels {
+    revision: Arc<str>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct CertificateLabels {
+    certificate: Arc<str>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{certificate, listener, snapshot_of};
+    use postern_core::policy::Policy;
+    use postern_core::policy::listener::ListenerTls;
+
+    #[test]
+    fn a_session_is_open_until_its_guard_is_dropped() {
+        let metrics = Metrics::default();
+        let open = metrics.session_begins(&Arc::from("smtp"));
+        assert!(metrics.encode().unwrap().contains("postern_sessions_open{listener=\"smtp\"} 1\n"));
+        drop(open);
+        let text = metrics.encode().unwrap();
+        assert!(text.contains("postern_sessions_open{listener=\"smtp\"} 0\n"));
+        assert!(text.contains("postern_sessions_total{listener=\"smtp\"} 1\n"));
+    }
+
+    #[test]
+    fn only_the_policy_in_force_is_shown() {
+        let metrics = Metrics::default();
+        metrics.applied(&snapshot_of(Policy { revision: "one".into(), ..Policy::default() }));
+        metrics.applied(&snapshot_of(Policy { revision: "two".into(), ..Policy::default() }));
+        let text = metrics.encode().unwrap();
+        assert!(text.contains("postern_policy{revision=\"two\"} 1\n"));
+        assert!(!text.contains("revision=\"one\""));
+    }
+
+    #[test]
+    fn certificates_show_when_they_expire() {
+        let metrics = Metrics::default();
+        let mut smtp = listener("smtp", "127.0.0.1:0");
+        smtp.tls = Some(ListenerTls {
+            certificates: vec![certificate("mx-tls", &["mx.example.org"])],
+            implicit: false,
+            min_version: Default::default(),
+            disabled_cipher_suites: Vec::new(),
+            ignore_client_order: true,
+        });
+        metrics.applied(&snapshot_of(Policy { listeners: vec![Arc::new(smtp)], ..Policy::default() }));
+        let text = metrics.encode().unwrap();
+        assert!(text.contains("postern_certificate_expiry_timestamp_seconds{certificate=\"mx-tls\"} "));
+    }
+
+    #[test]
+    fn replies_are_counted_by_stage_and_class() {
+        let metrics = Metrics::default();
+        metrics.turned_away(&Arc::from("smtp"), TurnedAway::from(Full::Server));
+        metrics.message(MessageOutcome::Accepted, 70);
+        metrics.message(MessageOutcome::Rejected, 900);
+        let text = metrics.encode().unwrap();
+        assert!(
+            text.contains(
+                "postern_connections_turned_away_total{listener=\"smtp\",reason=\"ServerFull\"} 1\n"
+            )
+        );
+        assert!(text.contains("postern_messages_accepted_bytes_total 70\n"));
+        assert_eq!(
+            [class_of(250), class_of(354), class_of(421), class_of(550)],
+            ["2xx", "3xx", "4xx", "5xx"]
+        );
+    }
+}
