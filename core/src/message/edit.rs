@@ -1,4 +1,4 @@
-//! Changes to a message, applied to the bytes they touch and to no others.
+//! Changes to a message, as filters ask for them.
 
 /// One change to a message.
 ///
@@ -13,7 +13,8 @@ pub enum Edit {
         /// Field value.
         value: Box<[u8]>,
     },
-    /// A new field before the `index`-th of all fields, counted from 0; beyond the last, at the end.
+    /// A new field before the `index`-th of all fields that the filter was shown, counted from 0; beyond
+    /// the last, at the end. Several at one place keep their order.
     InsertField {
         /// Position among all fields.
         index: u32,
