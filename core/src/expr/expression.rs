@@ -27,7 +27,7 @@ impl Expression {
     ///
     /// # Errors
     /// Every fault found; after one in the syntax the rest of the source is not looked at. Sources over
-    /// 65536 octets and more than 64 levels of nesting are faults.
+    /// 65536 octets and more than 32 levels of nesting are faults.
     pub fn parse(source: &str, scope: Scope) -> Result<Self, Vec<Fault>> {
         let parsed = parse(source, scope)?;
         let mut node = parsed.node;

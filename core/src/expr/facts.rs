@@ -1,6 +1,6 @@
 //! What an evaluation is told from outside, and how it asks.
 
-use std::cell::Cell;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use thiserror::Error;
 
@@ -229,7 +229,9 @@ pub enum LookupFailure {
 #[derive(Debug, Default)]
 pub struct Answers {
     log: Vec<(Lookup, Result<Value<'static>, LookupFailure>)>,
-    next: Cell<usize>,
+    /// The place of the next answer. Atomic only so that a host may share what holds it; one evaluation runs
+    /// at a time.
+    next: AtomicUsize,
 }
 
 impl Answers {
@@ -241,7 +243,7 @@ impl Answers {
 
     /// Starts over with the first answer; needed before an evaluation that follows no [`push`](Self::push).
     pub fn rewind(&self) {
-        self.next.set(0);
+        self.next.store(0, Ordering::Relaxed);
     }
 
     /// Forgets everything, for the next expression.
@@ -256,8 +258,9 @@ impl Answers {
     /// The failure that was pushed, or [`LookupFailure::OutOfStep`] when another question was asked at this
     /// place before.
     pub fn take(&self, lookup: &Lookup) -> Option<Result<Value<'_>, LookupFailure>> {
-        let (asked, answer) = self.log.get(self.next.get())?;
-        self.next.set(self.next.get() + 1);
+        let place = self.next.load(Ordering::Relaxed);
+        let (asked, answer) = self.log.get(place)?;
+        self.next.store(place + 1, Ordering::Relaxed);
         if asked != lookup {
             return Some(Err(LookupFailure::OutOfStep));
         }

@@ -405,4 +405,4 @@ fn scopes_of(variable: Variable) -> String {
 const PLACEHOLDER: Node = Node::Constant(Value::EMPTY);
 
 /// Deepest nesting of parentheses, brackets, arguments and unary operators.
-const MAX_DEPTH: usize = 64;
+const MAX_DEPTH: usize = 32;

@@ -1,6 +1,10 @@
 //! Promises of the language as a whole.
 
+mod faults;
+mod functions;
 mod operators;
+mod properties;
+mod replay;
 mod settings;
 mod world;
 

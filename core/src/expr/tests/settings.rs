@@ -222,3 +222,9 @@ fn mentioned_variables_are_known() {
 fn raw_values_can_be_had() {
     assert_eq!(evaluate::<Value<'static>>(&[], "recipients[0]"), Ok(Value::from("anna@example.org")));
 }
+
+#[test]
+fn settings_are_shared_between_threads() {
+    fn shared<T: Send + Sync>(_: &T) {}
+    shared(&parse::<Option<Text>>(&field(&[("matches('a', rcpt)", "rcpt")], "false")));
+}
