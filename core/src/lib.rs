@@ -8,5 +8,6 @@ pub mod envelope;
 pub mod expr;
 pub mod message;
 pub mod policy;
+pub mod session;
 pub mod smtp;
 pub mod verdict;

@@ -50,7 +50,7 @@ impl Session {
         if self.transaction().is_some() {
             return Ok(Step::reply(replies::AUTH_IN_TRANSACTION));
         }
-        let Some(&mechanism) = offered.iter().find(|offer| offer.name() == mechanism) else {
+        let Some(mechanism) = offered.iter().find(|offer| offer.name() == mechanism) else {
             return Ok(Step::reply(replies::AUTH_MECHANISM));
         };
         let exchange = Exchange { mechanism, user: None };

@@ -16,6 +16,7 @@ use crate::envelope::Envelope;
 use crate::expr::{Setting, Verify};
 use crate::message::edit::Edit;
 use crate::message::fields;
+use crate::message::header::Header;
 use crate::policy::defaults::DOCUMENTED;
 use crate::policy::stage::{BareLineEnds, StageData};
 use crate::smtp::reply::Reply;
@@ -34,10 +35,11 @@ impl Session {
             return Ok(self.message_dropped());
         }
         let view = View::new(self, inquiry);
-        self.check_form(received, &view)?;
+        let header = self.check_form(received, &view)?;
         let results = self.check_authentication(&view, inquiry)?;
         let mut prefix = self.fields_of_arrival(now, transaction, &view)?;
-        let mut edits = self.without_forged_results(received);
+        // Fields that claim to be ours are gone before anybody can believe them (RFC 8601 section 5).
+        let mut edits = header.forged_results(&self.hostname);
         let mut envelope = transaction.envelope.clone();
         match self.ask_filters_of_data(&prefix, &edits, &view, inquiry)? {
             Verdict::Pass(modifications) => {
@@ -56,7 +58,7 @@ impl Session {
         if envelope.recipients.is_empty() {
             return Ok(self.message_dropped());
         }
-        self.add_fields_of_departure(now, transaction, &envelope, received, &view, &mut prefix)?;
+        self.add_fields_of_departure(now, transaction, &envelope, header, &view, &mut prefix)?;
         let whole = Outbound { size: received.size, dmarc_pass: results.dmarc_passes() };
         let copies = self.copies(&envelope, whole, inquiry)?;
         let recipients = copies.iter().map(|copy| Box::from(copy.recipient.address.key())).collect();
@@ -68,7 +70,6 @@ impl Session {
             edits,
             delivered_to: self.policy.data.add_delivered_to_header,
             hostname: Arc::clone(&self.hostname),
-            eight_bit: received.eight_bit,
         };
         Ok(Step::new(Change::HandingOff(recipients), Action::HandOff(Box::new(delivery))))
     }
@@ -84,21 +85,19 @@ impl Session {
     }
 
     /// Whether this is a message at all, and not one that goes round in circles.
-    fn check_form(&self, received: &Received, view: &View<'_>) -> Result<(), Halt> {
+    fn check_form<'r>(&self, received: &'r Received, view: &View<'_>) -> Result<&'r Header, Halt> {
         if received.bare_line_ends && self.policy.data.bare_line_ends == BareLineEnds::Reject {
             return Err(replies::BARE_LINE_ENDS.into());
         }
-        if received.header.is_too_large() {
-            return Err(replies::HEADER_TOO_LARGE.into());
-        }
-        if !received.header.is_message() {
+        let header = received.header.as_ref().map_err(|_| replies::HEADER_TOO_LARGE)?;
+        if !header.is_of_a_message() {
             return Err(replies::NOT_A_MESSAGE.into());
         }
         let most = view.tuned(&self.policy.data.max_received_headers, &DOCUMENTED.data.max_received_headers)?;
-        if received.header.received_fields() as u64 > most {
+        if header.count(b"Received") as u64 > most {
             return Err(replies::LOOP.into());
         }
-        Ok(())
+        Ok(header)
     }
 
     fn check_authentication(&self, view: &View<'_>, inquiry: &Inquiry<'_>) -> Result<MessageResults, Halt> {
@@ -162,10 +161,6 @@ impl Session {
             .and_then(|check| check.detail.as_deref())
     }
 
-    fn without_forged_results(&self, received: &Received) -> Vec<Edit> {
-        received.header.forged_results(&self.hostname)
-    }
-
     fn ask_filters_of_data(
         &self,
         prefix: &[u8],
@@ -184,17 +179,17 @@ impl Session {
         now: Timestamp,
         transaction: &Transaction,
         envelope: &Envelope,
-        received: &Received,
+        header: &Header,
         view: &View<'_>,
         prefix: &mut Vec<u8>,
     ) -> Result<(), Halt> {
         if self.switch(view, |data| &data.add_return_path_header)? {
             fields::return_path(&envelope.sender, prefix);
         }
-        if !received.header.has_date() && self.switch(view, |data| &data.add_date_header)? {
+        if !header.contains(b"Date") && self.switch(view, |data| &data.add_date_header)? {
             fields::date(now, prefix);
         }
-        if !received.header.has_message_id() && self.switch(view, |data| &data.add_message_id_header)? {
+        if !header.contains(b"Message-ID") && self.switch(view, |data| &data.add_message_id_header)? {
             fields::message_id(&transaction.id.to_string(), &self.hostname, prefix);
         }
         Ok(())

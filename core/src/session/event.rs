@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::question::{Answer, Question};
 use crate::envelope::{Envelope, Recipient};
 use crate::message::edit::Edit;
-use crate::message::header::Header;
+use crate::message::header::{Header, HeaderTooLarge};
 use crate::policy::route::Route;
 use crate::smtp::command::Command;
 use crate::smtp::reply::Reply;
@@ -136,10 +136,8 @@ pub struct Received {
     pub out_of_space: bool,
     /// A CR or LF stood alone.
     pub bare_line_ends: bool,
-    /// Any octet above 127.
-    pub eight_bit: bool,
     /// The header section.
-    pub header: Header,
+    pub header: Result<Header, HeaderTooLarge>,
 }
 
 /// A message on its way to its next hops.
@@ -159,8 +157,6 @@ pub struct Delivery {
     pub delivered_to: bool,
     /// Our name towards next hops.
     pub hostname: Arc<str>,
-    /// Whether the message holds octets above 127.
-    pub eight_bit: bool,
 }
 
 /// One recipient of a delivery.

@@ -7,8 +7,7 @@ use super::question::{Answer, Halt, Inquiry, Question};
 use crate::envelope::Recipient;
 use crate::expr::{Facts, Interrupt, Lookup, LookupFailure, Setting, System, Target, Value, Variable};
 use crate::policy::directory::Domain;
-use crate::smtp::address::{Address, ReversePath};
-use crate::smtp::domain::normalise_domain;
+use crate::smtp::address::{Address, ReversePath, normalise_domain};
 use crate::smtp::parameters::MailParameters;
 
 /// A session as one evaluation sees it: its state, and what the command in hand says beyond it.
@@ -74,10 +73,6 @@ impl<'a> View<'a> {
         Self { recipient: Some(recipient), ..self }
     }
 
-    pub(super) fn with_recipients(self, recipients: &'a [Recipient]) -> Self {
-        Self { recipients, ..self }
-    }
-
     pub(super) fn with_outbound(self, outbound: Outbound) -> Self {
         Self { outbound: Some(outbound), ..self }
     }
@@ -131,6 +126,12 @@ impl<'a> View<'a> {
             self.session.policy.lookups.get(store).filter(|namespace| namespace.files().is_empty())
         };
         match lookup {
+            // The empty name means the store of this server; any other that is no namespace does not exist.
+            Lookup::KeyExists { store, .. } | Lookup::KeyGet { store, .. }
+                if !store.is_empty() && self.session.policy.lookups.get(store).is_none() =>
+            {
+                Some(Value::EMPTY)
+            }
             Lookup::KeyExists { store, key } => {
                 namespace(store).map(|namespace| truth(namespace.get(key).is_some()))
             }

@@ -22,7 +22,7 @@ pub(super) enum Resolution {
 
 /// What is known of a mailbox name.
 enum Found {
-    Mailbox(Address),
+    Mailbox,
     List(Vec<Address>),
     Nobody,
 }
@@ -47,7 +47,7 @@ impl Session {
             None => recipient.address.clone(),
         };
         let found = match self.find(domain, &address, inquiry)? {
-            Found::Mailbox(_) => vec![renamed(recipient, address)],
+            Found::Mailbox => vec![renamed(recipient, address)],
             Found::List(members) => members.into_iter().map(|member| renamed(recipient, member)).collect(),
             Found::Nobody => match &domain.catch_all {
                 Some(catch_all) => {
@@ -69,7 +69,7 @@ impl Session {
         for directory in self.policy.directories.of(domain) {
             match directory.inline() {
                 Some(inline) => match inline.get(address.key()) {
-                    Some(Entry::Account(account)) => return Ok(Found::Mailbox(account.address.clone())),
+                    Some(Entry::Account(_)) => return Ok(Found::Mailbox),
                     Some(Entry::List(list)) => return Ok(Found::List(list.members.clone())),
                     None => {}
                 },
@@ -80,7 +80,7 @@ impl Session {
             return Ok(Found::Nobody);
         }
         match inquiry.ask(|| Question::Directory(address.clone()))? {
-            Answer::Directory(DirectoryAnswer::Mailbox(address)) => Ok(Found::Mailbox(address.clone())),
+            Answer::Directory(DirectoryAnswer::Mailbox(_)) => Ok(Found::Mailbox),
             Answer::Directory(DirectoryAnswer::List(members)) => Ok(Found::List(members.clone())),
             Answer::Directory(DirectoryAnswer::Unknown) => Ok(Found::Nobody),
             Answer::Directory(DirectoryAnswer::Unavailable) => Err(replies::DIRECTORY_UNAVAILABLE.into()),

@@ -12,7 +12,6 @@ replies! {
     OK = 250 (2, 0, 0) "OK";
     HELP = 250 (2, 0, 0) "See RFC 5321";
     BYE = 221 (2, 0, 0) "Bye";
-    UNKNOWN_COMMAND = 500 (5, 5, 1) "Command not recognised";
     LINE_TOO_LONG = 554 (5, 3, 4) "Line is too long";
     NOT_IMPLEMENTED = 502 (5, 5, 1) "Command not implemented";
     UNABLE = 451 (4, 3, 5) "Unable to decide now, try again later";

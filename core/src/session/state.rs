@@ -82,8 +82,6 @@ pub(super) enum DataState {
     Chunks,
     /// A chunk was refused: what follows is swallowed until RSET or MAIL.
     Dead,
-    /// The whole message is here.
-    Whole,
 }
 
 /// What an accepted EHLO, HELO or LHLO said.
