@@ -1,0 +1,311 @@
+//! One connection: performs what the session wants, and tells it what came of it.
+//!
+//! Only this module touches the client's socket. It decides nothing about mail: every reply, wait and
+//! question is the session's.
+
+mod answer;
+mod reception;
+mod wire;
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use postern_core::session::event::{Action, ChunkEnd, Event};
+use postern_core::session::id::TraceId;
+use postern_core::session::{Client, Session};
+use postern_core::smtp::command::{Command, Utf8Addresses};
+use postern_core::smtp::line::Line;
+use postern_core::smtp::reply::Reply;
+use tokio_rustls::TlsAcceptor;
+
+use self::reception::{Incoming, Kept};
+use self::wire::{Filled, Wire};
+use crate::accepted::Accepted;
+use crate::drain::InTransaction;
+use crate::gate::Gate;
+use crate::message::{Allotment, Message};
+use crate::metrics::Direction;
+use crate::snapshot::Snapshot;
+use crate::tls::TlsFacts;
+
+/// Serves one connection to its end.
+pub async fn serve(accepted: Accepted, gate: Arc<Gate>) {
+    let open = gate.metrics.session_begins(&accepted.listener.name);
+    let permit = accepted.permit;
+    let id = TraceId(random());
+    let remote = accepted.remote;
+    let client = Client {
+        listener: Arc::clone(&accepted.listener),
+        remote,
+        local_ip: accepted.local.ip(),
+        local_port: accepted.local_port,
+        id,
+        tls_available: accepted.acceptor.is_some(),
+        tls: accepted.tls.as_ref().map(TlsFacts::to_session),
+        host_name: Arc::clone(&gate.hostname),
+        asn: 0,
+        country: "".into(),
+    };
+    let session = Session::new(Arc::clone(&accepted.snapshot.policy), client);
+    let wire = Wire::new(accepted.stream, gate.drain.watch());
+    let connection = Connection {
+        session,
+        wire,
+        gate: Arc::clone(&gate),
+        snapshot: accepted.snapshot,
+        acceptor: accepted.acceptor,
+        tls_timeout: accepted.listener.tls_timeout,
+        allotment: None,
+        incoming: None,
+        kept: None,
+        in_transaction: None,
+    };
+    if let Err(error) = connection.run().await {
+        tracing::debug!(%id, %remote, %error, "connection lost");
+    }
+    drop((open, permit));
+}
+
+struct Connection {
+    session: Session,
+    wire: Wire,
+    gate: Arc<Gate>,
+    snapshot: Arc<Snapshot>,
+    acceptor: Option<TlsAcceptor>,
+    tls_timeout: Duration,
+    /// Room that was set aside when MAIL announced a size.
+    allotment: Option<Allotment>,
+    /// A message that is being read.
+    incoming: Option<Incoming>,
+    /// A message that was read whole, for filters and the hand-off.
+    kept: Option<Message>,
+    in_transaction: Option<InTransaction>,
+}
+
+/// What follows an action.
+enum Next {
+    /// The session is told of this.
+    Event(Event),
+    /// The session waits for the next command.
+    Command,
+    /// The session waits for a line of an AUTH exchange.
+    AuthLine,
+    /// It is over.
+    End,
+}
+
+impl Connection {
+    async fn run(mut self) -> io::Result<()> {
+        let mut event = Event::Connected;
+        loop {
+            let action = self.session.on(Timestamp::now(), event);
+            self.wire.limit(self.session.limits());
+            let next = self.perform(action).await?;
+            self.forget_what_is_over();
+            event = match next {
+                Next::Event(event) => event,
+                Next::Command => self.next_command().await?,
+                Next::AuthLine => self.next_auth_line().await?,
+                Next::End => break,
+            };
+            if matches!(event, Event::Idle | Event::Expired | Event::Flooded) && self.wire.is_gone() {
+                break;
+            }
+        }
+        let (received, sent) = self.wire.octets();
+        self.gate.metrics.traffic(Direction::Received, received);
+        self.gate.metrics.traffic(Direction::Sent, sent);
+        Ok(())
+    }
+
+    async fn perform(&mut self, action: Action) -> io::Result<Next> {
+        let action = match action {
+            Action::Wait(pause, action) => {
+                self.wire.flush().await?;
+                tokio::time::sleep(pause).await;
+                *action
+            }
+            action => action,
+        };
+        Ok(match action {
+            Action::Listen => Next::Command,
+            Action::Reply(reply) => {
+                self.reply(&reply);
+                Next::Command
+            }
+            Action::ReplyEach(replies) => {
+                replies.iter().for_each(|reply| self.reply(reply));
+                Next::Command
+            }
+            Action::Ask(question) => Next::Event(Event::Answer(self.answer(*question).await?)),
+            Action::Challenge(challenge) => {
+                self.reply(&challenge);
+                Next::AuthLine
+            }
+            Action::StartTls(reply) => return self.start_tls(&reply).await,
+            Action::ReceiveData { go_ahead, limits } => {
+                self.reply(&go_ahead);
+                self.receive_data(limits).await?
+            }
+            Action::ReceiveChunk { size, last, limits } => self.receive_chunk(size, last, limits).await?,
+            Action::Swallow { size, reply } => match self.wire.swallow(size).await? {
+                None => {
+                    self.reply(&reply);
+                    Next::Command
+                }
+                Some(event) => Next::Event(event),
+            },
+            Action::HandOff(delivery) => Next::Event(Event::HandedOff(self.hand_off(*delivery).await)),
+            Action::Close(reply) => {
+                if let Some(reply) = reply {
+                    self.reply(&reply);
+                }
+                self.wire.close().await?;
+                Next::End
+            }
+            Action::ReplyAndClose(reply, last) => {
+                self.reply(&reply);
+                self.reply(&last);
+                self.wire.close().await?;
+                Next::End
+            }
+            // The session never puts one pause inside another.
+            Action::Wait(..) => Next::End,
+        })
+    }
+
+    fn reply(&mut self, reply: &Reply) {
+        self.gate.metrics.replied(self.session.stage(), reply);
+        reply.write_to(self.wire.outgoing());
+    }
+
+    async fn next_command(&mut self) -> io::Result<Event> {
+        loop {
+            match self.wire.reader().next_line() {
+                Line::Whole(line) => {
+                    let utf8 = match self.session.smtputf8() {
+                        true => Utf8Addresses::Allowed,
+                        false => Utf8Addresses::Refused,
+                    };
+                    let command = Command::parse(line, utf8).map_err(|refusal| refusal.reply);
+                    return Ok(Event::Command(command));
+                }
+                Line::TooLong => return Ok(Event::LineTooLong),
+                Line::NeedMore => {}
+            }
+            if let Some(event) = self.fill(COMMAND_OCTETS).await? {
+                return Ok(event);
+            }
+        }
+    }
+
+    async fn next_auth_line(&mut self) -> io::Result<Event> {
+        loop {
+            match self.wire.reader().next_line() {
+                Line::Whole(line) => return Ok(Event::AuthLine(Some(line.into()))),
+                Line::TooLong => return Ok(Event::AuthLine(None)),
+                Line::NeedMore => {}
+            }
+            if let Some(event) = self.fill(COMMAND_OCTETS).await? {
+                return Ok(event);
+            }
+        }
+    }
+
+    /// Reads more; an event says why there is nothing more to read.
+    async fn fill(&mut self, room: usize) -> io::Result<Option<Event>> {
+        let interruptible = !self.session.in_transaction();
+        Ok(match self.wire.fill(room, interruptible).await? {
+            Filled::Some => None,
+            Filled::Gone => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Filled::Idle => Some(Event::Idle),
+            Filled::Expired => Some(Event::Expired),
+            Filled::Flooded => Some(Event::Flooded),
+            Filled::Draining => Some(Event::Shutdown),
+        })
+    }
+
+    async fn start_tls(&mut self, reply: &Reply) -> io::Result<Next> {
+        self.reply(reply);
+        self.wire.flush().await?;
+        let Some(acceptor) = &self.acceptor else { return Ok(Next::End) };
+        let facts = self.wire.start_tls(acceptor, self.tls_timeout).await?;
+        Ok(Next::Event(Event::Secured(facts.to_session())))
+    }
+
+    async fn receive_data(
+        &mut self,
+        limits: postern_core::session::event::Reception,
+    ) -> io::Result<Next> {
+        let mut incoming = self.begin_message(limits);
+        if let Some(event) = incoming.read_data(&mut self.wire).await? {
+            return Ok(Next::Event(event));
+        }
+        let (received, message) = incoming.finish().await;
+        self.kept = message;
+        Ok(Next::Event(Event::Received(Arc::new(received))))
+    }
+
+    async fn receive_chunk(
+        &mut self,
+        size: u64,
+        last: bool,
+        limits: postern_core::session::event::Reception,
+    ) -> io::Result<Next> {
+        let mut incoming = match self.incoming.take() {
+            Some(incoming) => incoming,
+            None => self.begin_message(limits),
+        };
+        if let Some(event) = incoming.read_chunk(&mut self.wire, size, last).await? {
+            return Ok(Next::Event(event));
+        }
+        if last {
+            let (received, message) = incoming.finish().await;
+            self.kept = message;
+            return Ok(Next::Event(Event::Received(Arc::new(received))));
+        }
+        let end = match incoming.kept() {
+            Kept::Whole => ChunkEnd::Kept,
+            Kept::TooLarge => ChunkEnd::TooLarge,
+            Kept::OutOfSpace => ChunkEnd::OutOfSpace,
+        };
+        self.incoming = Some(incoming);
+        Ok(Next::Event(Event::ChunkReceived(end)))
+    }
+
+    fn begin_message(&mut self, limits: postern_core::session::event::Reception) -> Incoming {
+        let allotment = self.allotment.take().unwrap_or_default();
+        Incoming::new(self.gate.messages.writer(allotment), limits)
+    }
+
+    /// What belongs to a transaction goes with it, however it ended.
+    fn forget_what_is_over(&mut self) {
+        if self.session.in_transaction() {
+            if self.in_transaction.is_none() {
+                self.in_transaction = Some(self.gate.drain.begin_transaction());
+            }
+            if !self.session.has_chunks() {
+                self.incoming = None;
+            }
+        } else {
+            (self.in_transaction, self.incoming, self.kept) = (None, None, None);
+            if !self.session.is_deciding() {
+                self.allotment = None;
+            }
+        }
+    }
+}
+
+/// Room for reading commands; a pipelined group of several dozen fits.
+const COMMAND_OCTETS: usize = 4096;
+
+fn random() -> u128 {
+    let mut octets = [0; 16];
+    // Without randomness ids would repeat, which misleads but does no harm.
+    if let Err(error) = getrandom::fill(&mut octets) {
+        tracing::error!(%error, "no random number for a connection id");
+    }
+    u128::from_be_bytes(octets)
+}
