@@ -14,17 +14,10 @@ use super::question::{Answer, FilterGroup, Halt, Inquiry, Question, Subject};
 use super::replies;
 use super::state::Hello;
 use crate::expr::Verify;
+use crate::message::fields::Greeting;
 use crate::policy::defaults::DOCUMENTED;
 use crate::smtp::reply::Reply;
 use crate::verdict::{Stage, Verdict};
-
-/// The three ways to say hello.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Greeting {
-    Ehlo,
-    Helo,
-    Lhlo,
-}
 
 /// Longest name that may follow EHLO, in octets (RFC 5321 section 4.5.3.1.2).
 const MAX_NAME_OCTETS: usize = 255;
@@ -42,7 +35,6 @@ impl Session {
             (Greeting::Ehlo | Greeting::Helo, true) => return Ok(Step::reply(replies::EHLO_ON_LMTP)),
             _ => {}
         }
-        let extended = greeting != Greeting::Helo;
         let name = self.checked_name(greeting, name)?;
         let view = View::new(self, inquiry).with_helo(&name);
         let repeated = self.hello.as_ref().filter(|hello| *hello.name == *name);
@@ -57,11 +49,11 @@ impl Session {
                 spf
             }
         };
-        let reply = match extended {
-            true => self.extensions(now, &view)?,
-            false => Reply::plain(250, "").with_text(format!("{} greets {name}", self.hostname)),
+        let reply = match greeting {
+            Greeting::Helo => Reply::plain(250, "").with_text(format!("{} greets {name}", self.hostname)),
+            Greeting::Ehlo | Greeting::Lhlo => self.extensions(now, &view)?,
         };
-        Ok(Step::new(Change::Hello(Hello { name, extended, spf }), Action::Reply(reply)))
+        Ok(Step::new(Change::Hello(Hello { name, greeting, spf }), Action::Reply(reply)))
     }
 
     fn checked_name(&self, greeting: Greeting, name: &str) -> Result<Arc<str>, Reply> {

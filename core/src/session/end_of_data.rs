@@ -15,7 +15,7 @@ use super::state::Transaction;
 use crate::envelope::Envelope;
 use crate::expr::{Setting, Verify};
 use crate::message::edit::Edit;
-use crate::message::fields;
+use crate::message::fields::{self, Greeting};
 use crate::message::header::Header;
 use crate::policy::defaults::DOCUMENTED;
 use crate::policy::stage::{BareLineEnds, StageData};
@@ -46,7 +46,7 @@ impl Session {
                 for change in envelope.apply(modifications) {
                     match change {
                         Modification::Edit(edit) => edits.push(edit),
-                        Modification::Quarantine(reason) => edits.push(fields::quarantine(&reason)),
+                        Modification::Quarantine(reason) => edits.push(quarantined(&reason)),
                         _ => {}
                     }
                 }
@@ -131,19 +131,19 @@ impl Session {
     ) -> Result<Vec<u8>, Halt> {
         let mut prefix = Vec::new();
         if self.switch(view, |data| &data.add_received_header)? {
-            let tls = self.tls.as_ref();
+            let hello = self.hello.as_ref();
             fields::Received {
-                helo: self.hello.as_ref().map_or("", |hello| &hello.name),
-                client_name: self.client_name(),
-                client_ip: self.client.remote.ip(),
-                tls: tls.map(|tls| (&*tls.version, &*tls.cipher)),
+                ehlo: hello.map_or("", |hello| &hello.name),
+                ptr: self.client_name(),
+                client: self.client.remote.ip(),
+                network: None,
+                tls: self.tls.as_ref().map(|tls| fields::Tls { version: &tls.version, cipher: &tls.cipher }),
                 hostname: &self.hostname,
-                protocol: fields::Transmission {
-                    lmtp: self.is_lmtp(),
-                    extended: self.hello.as_ref().is_some_and(|hello| hello.extended),
-                    utf8: transaction.envelope.parameters.smtputf8,
-                    tls: tls.is_some(),
+                protocol: fields::Protocol {
+                    greeting: hello.map_or(Greeting::Helo, |hello| hello.greeting),
+                    tls: self.tls.is_some(),
                     authenticated: self.login.is_some(),
+                    utf8: transaction.envelope.parameters.smtputf8,
                 },
                 id: &transaction.id.to_string(),
                 time: now,
@@ -184,13 +184,13 @@ impl Session {
         prefix: &mut Vec<u8>,
     ) -> Result<(), Halt> {
         if self.switch(view, |data| &data.add_return_path_header)? {
-            fields::return_path(&envelope.sender, prefix);
+            fields::write_return_path(&envelope.sender, prefix);
         }
         if !header.contains(b"Date") && self.switch(view, |data| &data.add_date_header)? {
-            fields::date(now, prefix);
+            fields::write_date(now, prefix);
         }
         if !header.contains(b"Message-ID") && self.switch(view, |data| &data.add_message_id_header)? {
-            fields::message_id(&transaction.id.to_string(), &self.hostname, prefix);
+            fields::write_message_id(&transaction.id.to_string(), &self.hostname, prefix);
         }
         Ok(())
     }
@@ -209,6 +209,12 @@ impl Session {
             })
             .collect()
     }
+}
+
+/// The mark of a message that a filter wants to be looked at.
+fn quarantined(reason: &str) -> Edit {
+    let reason = if reason.is_empty() { "true" } else { reason };
+    Edit::AddField { name: b"X-Quarantine".as_slice().into(), value: reason.as_bytes().into() }
 }
 
 impl MessageResults {

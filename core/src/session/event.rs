@@ -137,7 +137,7 @@ pub struct Received {
     /// A CR or LF stood alone.
     pub bare_line_ends: bool,
     /// The header section.
-    pub header: Result<Header, HeaderTooLarge>,
+    pub header: Result<Arc<Header>, HeaderTooLarge>,
 }
 
 /// A message on its way to its next hops.

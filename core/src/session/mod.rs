@@ -40,6 +40,7 @@ use self::event::{Action, Event, Tls};
 use self::id::TraceId;
 use self::question::{Answer, Halt, Inquiry};
 use self::state::{DataState, Hello, Login, Parameters, State, Transaction};
+use crate::message::fields::Greeting;
 use crate::policy::Policy;
 use crate::policy::listener::{Listener, Protocol};
 use crate::smtp::command::Command;
@@ -215,6 +216,12 @@ impl Session {
         &self.client
     }
 
+    /// Whether a decision waits for an answer.
+    #[must_use]
+    pub fn is_deciding(&self) -> bool {
+        self.pending.is_some()
+    }
+
     /// The account that is logged in.
     #[must_use]
     pub fn account(&self) -> Option<&str> {
@@ -249,9 +256,9 @@ impl Session {
 
     fn command(&self, now: Timestamp, command: &Command, inquiry: &Inquiry<'_>) -> Result<Step, Halt> {
         match command {
-            Command::Ehlo(name) => self.ehlo(now, ehlo::Greeting::Ehlo, name, inquiry),
-            Command::Helo(name) => self.ehlo(now, ehlo::Greeting::Helo, name, inquiry),
-            Command::Lhlo(name) => self.ehlo(now, ehlo::Greeting::Lhlo, name, inquiry),
+            Command::Ehlo(name) => self.ehlo(now, Greeting::Ehlo, name, inquiry),
+            Command::Helo(name) => self.ehlo(now, Greeting::Helo, name, inquiry),
+            Command::Lhlo(name) => self.ehlo(now, Greeting::Lhlo, name, inquiry),
             Command::Auth { mechanism, initial_response } => {
                 self.auth(mechanism, initial_response.as_deref(), inquiry)
             }

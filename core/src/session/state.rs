@@ -7,6 +7,7 @@ use super::check::Check;
 use super::id::TraceId;
 use crate::envelope::{Envelope, Recipient};
 use crate::expr::{SaslMechanism, Verify};
+use crate::message::fields::Greeting;
 use crate::policy::directory::Account;
 use crate::policy::stage::OptionalDuration;
 
@@ -88,7 +89,7 @@ pub(super) enum DataState {
 #[derive(Debug, Clone)]
 pub(super) struct Hello {
     pub(super) name: Arc<str>,
-    pub(super) extended: bool,
+    pub(super) greeting: Greeting,
     /// SPF of the name, if it was checked.
     pub(super) spf: Option<Check>,
 }
