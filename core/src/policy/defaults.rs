@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use super::filter::SieveInterpreter;
 use super::stage::{
-    BareLineEnds, Extensions, InboundSession, SenderAuth, StageAuth, StageConnect, StageData, StageEhlo, StageMail,
-    StageRcpt,
+    BareLineEnds, Extensions, InboundSession, SenderAuth, StageAuth, StageConnect, StageData, StageEhlo,
+    StageMail, StageRcpt,
 };
-use crate::expr::{ConditionalSource, Target, Scope, Setting};
+use crate::expr::{ConditionalSource, Scope, Setting, Target};
 
 /// The defaults, compiled once.
 #[derive(Debug, Default)]
@@ -59,7 +59,11 @@ fn none() -> Setting<Option<Arc<str>>> {
 
 impl Default for InboundSession {
     fn default() -> Self {
-        Self { timeout: minutes(5), max_duration: minutes(10), transfer_limit: Setting::constant(262_144_000) }
+        Self {
+            timeout: minutes(5),
+            max_duration: minutes(10),
+            transfer_limit: Setting::constant(262_144_000),
+        }
     }
 }
 

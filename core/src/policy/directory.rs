@@ -92,7 +92,9 @@ impl Directories {
 
     /// Those that may know recipients of `domain`.
     pub fn of<'a>(&'a self, domain: &'a Domain) -> impl Iterator<Item = &'a Directory> {
-        self.all.iter().filter(|directory| domain.directory.as_ref().is_none_or(|name| *name == directory.name))
+        self.all
+            .iter()
+            .filter(|directory| domain.directory.as_ref().is_none_or(|name| *name == directory.name))
     }
 
     /// Every directory.

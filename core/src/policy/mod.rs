@@ -24,7 +24,8 @@ pub use route::{OutboundStrategy, Route, Routes};
 pub use secret::Secret;
 pub use settings::Settings;
 pub use stage::{
-    Extensions, InboundSession, SenderAuth, StageAuth, StageConnect, StageData, StageEhlo, StageMail, StageRcpt,
+    Extensions, InboundSession, SenderAuth, StageAuth, StageConnect, StageData, StageEhlo, StageMail,
+    StageRcpt,
 };
 pub use throttle::Throttle;
 

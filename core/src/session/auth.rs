@@ -220,7 +220,8 @@ mod tests {
         assert_eq!(oauthbearer(bearer), token(Some("ann@example.org")));
         assert_eq!(oauthbearer("n,,\u{1}auth=bearer abc.def\u{1}\u{1}"), token(None));
         assert_eq!(xoauth2("user=ann\u{1}auth=Bearer abc.def\u{1}\u{1}"), token(Some("ann")));
-        for wrong in ["", "n,,", "n,,\u{1}\u{1}", "n,,\u{1}auth=Basic abc\u{1}", "n,,\u{1}auth=Bearer \u{1}"] {
+        for wrong in ["", "n,,", "n,,\u{1}\u{1}", "n,,\u{1}auth=Basic abc\u{1}", "n,,\u{1}auth=Bearer \u{1}"]
+        {
             assert_eq!(oauthbearer(wrong), None, "{wrong:?}");
         }
     }

@@ -46,17 +46,32 @@ impl Step {
 pub(super) enum Change {
     Nothing,
     /// The greeting goes out.
-    Greeted { hostname: Arc<str>, parameters: Box<Parameters> },
+    Greeted {
+        hostname: Arc<str>,
+        parameters: Box<Parameters>,
+    },
     /// TLS has begun: everything said in clear is forgotten (RFC 3207 section 4.2).
-    Secured { tls: Tls, parameters: Box<Parameters> },
+    Secured {
+        tls: Tls,
+        parameters: Box<Parameters>,
+    },
     /// EHLO was accepted.
     Hello(Hello),
     DropTransaction,
     Exchange(Exchange),
     /// An AUTH exchange ended without an account.
-    ExchangeOver { failed: bool },
-    LoggedIn { login: Login, vrfy: bool, expn: bool },
-    Begin { transaction: Box<Transaction>, reverse_dns: Option<Check> },
+    ExchangeOver {
+        failed: bool,
+    },
+    LoggedIn {
+        login: Login,
+        vrfy: bool,
+        expn: bool,
+    },
+    Begin {
+        transaction: Box<Transaction>,
+        reverse_dns: Option<Check>,
+    },
     Recipients(Accepted),
     /// A filter has discarded the transaction at this recipient: it is taken and never delivered.
     Doomed(Recipient),
@@ -64,7 +79,9 @@ pub(super) enum Change {
     Data(DataState),
     /// The message is on its way to these recipients.
     HandingOff(Vec<Box<str>>),
-    TransactionOver { accepted: bool },
+    TransactionOver {
+        accepted: bool,
+    },
 }
 
 /// What one accepted RCPT has brought.

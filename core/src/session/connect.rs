@@ -22,10 +22,13 @@ impl Session {
         }
         let parameters = Box::new(self.evaluate_parameters(&view)?);
         let script = view.guarded(&self.policy.connect.script)?;
-        let verdict = self.consult(inquiry, Stage::Connect, FilterGroup::Every, script, || Subject::Nothing)?;
+        let verdict =
+            self.consult(inquiry, Stage::Connect, FilterGroup::Every, script, || Subject::Nothing)?;
         match verdict {
             Verdict::Pass(_) => {}
-            Verdict::Reject(reply) | Verdict::Defer(reply) => return Ok(Step::action(Action::Close(Some(reply)))),
+            Verdict::Reject(reply) | Verdict::Defer(reply) => {
+                return Ok(Step::action(Action::Close(Some(reply))));
+            }
             Verdict::Discard => return Ok(Step::action(Action::Close(Some(replies::OK)))),
             Verdict::Disconnect(reply) => return Ok(Step::action(Action::Close(reply))),
         }
@@ -33,10 +36,11 @@ impl Session {
             Some(name) if !name.is_empty() => name,
             _ => "localhost".into(),
         };
-        let greeting = match view.tuned(&self.policy.connect.smtp_greeting, &DOCUMENTED.connect.smtp_greeting)? {
-            Some(text) if !text.is_empty() => text,
-            _ => Arc::from(format!("{hostname} ESMTP Postern")),
-        };
+        let greeting =
+            match view.tuned(&self.policy.connect.smtp_greeting, &DOCUMENTED.connect.smtp_greeting)? {
+                Some(text) if !text.is_empty() => text,
+                _ => Arc::from(format!("{hostname} ESMTP Postern")),
+            };
         let greeting = Reply::plain(220, "").with_text(greeting.to_string());
         Ok(Step::new(Change::Greeted { hostname, parameters }, Action::Reply(greeting)))
     }

@@ -93,7 +93,8 @@ impl Session {
         if !header.is_of_a_message() {
             return Err(replies::NOT_A_MESSAGE.into());
         }
-        let most = view.tuned(&self.policy.data.max_received_headers, &DOCUMENTED.data.max_received_headers)?;
+        let most =
+            view.tuned(&self.policy.data.max_received_headers, &DOCUMENTED.data.max_received_headers)?;
         if header.count(b"Received") as u64 > most {
             return Err(replies::LOOP.into());
         }

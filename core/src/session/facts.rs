@@ -91,7 +91,11 @@ impl<'a> View<'a> {
     }
 
     /// The value of a limit or a switch: its failure means the documented default.
-    pub(super) fn tuned<T: Target + Clone>(&self, setting: &Setting<T>, documented: &Setting<T>) -> Result<T, Halt> {
+    pub(super) fn tuned<T: Target + Clone>(
+        &self,
+        setting: &Setting<T>,
+        documented: &Setting<T>,
+    ) -> Result<T, Halt> {
         match setting.evaluate(self) {
             Ok(value) => Ok(value),
             Err(Interrupt::Needs(lookup)) => Err(Halt::Ask(Box::new(Question::Lookup(lookup)))),

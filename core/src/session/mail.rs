@@ -47,7 +47,8 @@ impl Session {
             self.check_ownership(&envelope, inquiry)?;
         }
         let view = View::new(self, inquiry).with_sender(&envelope.sender, &envelope.parameters);
-        let max_message_size = view.tuned(&self.policy.data.max_message_size, &DOCUMENTED.data.max_message_size)?;
+        let max_message_size =
+            view.tuned(&self.policy.data.max_message_size, &DOCUMENTED.data.max_message_size)?;
         self.check_mail_parameters(now, &envelope.parameters, max_message_size, &view)?;
         if !doomed && !self.admitted(ThrottleClass::Sender, &view, inquiry)? {
             return Err(replies::THROTTLED.into());
@@ -151,14 +152,19 @@ impl Session {
         if owns { Ok(()) } else { Err(replies::SENDER_NOT_YOURS.into()) }
     }
 
-    fn check_spf_of_sender(&self, sender: &ReversePath, inquiry: &Inquiry<'_>) -> Result<Option<Check>, Halt> {
+    fn check_spf_of_sender(
+        &self,
+        sender: &ReversePath,
+        inquiry: &Inquiry<'_>,
+    ) -> Result<Option<Check>, Halt> {
         if self.parameters.spf_from == Verify::Disable {
             return Ok(None);
         }
         let helo: Arc<str> = self.hello.as_ref().map_or_else(|| "".into(), |hello| Arc::clone(&hello.name));
         let question = || Question::SpfMail { sender: sender.clone(), helo };
         let Answer::Check(check) = inquiry.ask(question)? else { return Err(Halt::Unable) };
-        let refusals = Refusals { permanent: replies::SPF_MAIL_FAILED, temporary: replies::SPF_MAIL_TEMPORARY };
+        let refusals =
+            Refusals { permanent: replies::SPF_MAIL_FAILED, temporary: replies::SPF_MAIL_TEMPORARY };
         check::judge(self.parameters.spf_from, check.result, &refusals)?;
         Ok(Some(check.clone()))
     }

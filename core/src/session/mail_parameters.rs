@@ -38,7 +38,8 @@ impl Session {
             }
         }
         if let Some(priority) = parameters.mt_priority {
-            view.tuned(&extensions.mt_priority, &documented.mt_priority)?.ok_or(replies::PRIORITY_UNAVAILABLE)?;
+            view.tuned(&extensions.mt_priority, &documented.mt_priority)?
+                .ok_or(replies::PRIORITY_UNAVAILABLE)?;
             if !PRIORITIES.contains(&priority) {
                 return Err(replies::PRIORITY_OUT_OF_RANGE.into());
             }

@@ -40,6 +40,7 @@ use self::event::{Action, Event, Tls};
 use self::id::TraceId;
 use self::question::{Answer, Halt, Inquiry};
 use self::state::{DataState, Hello, Login, Parameters, State, Transaction};
+use crate::expr::SaslMechanism;
 use crate::message::fields::Greeting;
 use crate::policy::Policy;
 use crate::policy::listener::{Listener, Protocol};
@@ -116,7 +117,8 @@ impl Session {
     /// A session at its beginning; its first event is [`Event::Connected`].
     #[must_use]
     pub fn new(policy: Arc<Policy>, client: Client) -> Self {
-        let hostname = policy.settings.default_hostname.clone().unwrap_or_else(|| Arc::clone(&client.host_name));
+        let hostname =
+            policy.settings.default_hostname.clone().unwrap_or_else(|| Arc::clone(&client.host_name));
         Self {
             policy,
             remote_ip: client.remote.ip().to_string().into(),
@@ -226,6 +228,18 @@ impl Session {
     #[must_use]
     pub fn account(&self) -> Option<&str> {
         self.login.as_ref().map(|login| login.account.address.key())
+    }
+
+    /// How the account has logged in.
+    #[must_use]
+    pub fn sasl_mechanism(&self) -> Option<SaslMechanism> {
+        self.login.as_ref().map(|login| login.mechanism)
+    }
+
+    /// SPF of the open transaction's sender, if it was checked.
+    #[must_use]
+    pub fn sender_spf(&self) -> Option<&Check> {
+        self.transaction().and_then(|transaction| transaction.spf.as_ref())
     }
 
     /// Queue id of the open transaction, else the id of the connection.

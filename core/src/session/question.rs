@@ -9,8 +9,8 @@ use std::cell::Cell;
 use std::sync::Arc;
 
 use crate::envelope::{Envelope, Recipient};
-use crate::message::edit::Edit;
 use crate::expr::{Lookup, LookupFailure, Value};
+use crate::message::edit::Edit;
 use crate::policy::Secret;
 use crate::policy::route::Route;
 use crate::smtp::address::{Address, ReversePath};

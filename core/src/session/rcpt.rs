@@ -42,7 +42,9 @@ impl Session {
         }
         let sender = match self.ask_filters_of_rcpt(FilterGroup::ButMilters, &recipient, rcpt, inquiry)? {
             Judgement::Pass(modifications) => take_over(modifications, &mut recipient),
-            Judgement::Doomed => return Ok(accepted(Accepted { doomed: Some(recipient), ..Accepted::default() })),
+            Judgement::Doomed => {
+                return Ok(accepted(Accepted { doomed: Some(recipient), ..Accepted::default() }));
+            }
             Judgement::Stop(action) => return Ok(Step::action(action)),
         };
         self.rewrite_recipient(&mut recipient, inquiry)?;
@@ -67,7 +69,9 @@ impl Session {
         // Milters hear of a recipient when every check of ours has passed, as with other servers.
         match self.ask_filters_of_rcpt(FilterGroup::Milters, &recipient, rcpt, inquiry)? {
             Judgement::Pass(_) => Ok(accepted(Accepted { new, keys, doomed: None, sender })),
-            Judgement::Doomed => Ok(Step::new(Change::Doomed(recipient), Action::Reply(replies::RECIPIENT_OK))),
+            Judgement::Doomed => {
+                Ok(Step::new(Change::Doomed(recipient), Action::Reply(replies::RECIPIENT_OK)))
+            }
             Judgement::Stop(action) => Ok(Step::action(action)),
         }
     }

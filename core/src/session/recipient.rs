@@ -43,7 +43,9 @@ impl Session {
             });
         };
         let address = match view.plain_local_part(domain, recipient.address.key_local())? {
-            Some(local) => Address::from_parts(&local, recipient.address.domain()).map_err(|_| Halt::Unable)?,
+            Some(local) => {
+                Address::from_parts(&local, recipient.address.domain()).map_err(|_| Halt::Unable)?
+            }
             None => recipient.address.clone(),
         };
         let found = match self.find(domain, &address, inquiry)? {

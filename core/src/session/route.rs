@@ -29,7 +29,10 @@ impl Session {
             None => None,
         };
         let name = chosen.or_else(|| {
-            policy.domains.get(recipient.key_domain()).and_then(|domain| domain.route.as_ref().map(Arc::clone))
+            policy
+                .domains
+                .get(recipient.key_domain())
+                .and_then(|domain| domain.route.as_ref().map(Arc::clone))
         });
         let route = match name {
             Some(name) => policy.routes.get(&name),

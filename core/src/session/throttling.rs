@@ -17,7 +17,10 @@ impl Session {
         inquiry: &Inquiry<'_>,
     ) -> Result<bool, Halt> {
         for (index, throttle) in self.policy.throttles.iter().enumerate() {
-            if throttle.class != class || !view.guarded(&throttle.matches)? || self.counts_once(throttle, view) {
+            if throttle.class != class
+                || !view.guarded(&throttle.matches)?
+                || self.counts_once(throttle, view)
+            {
                 continue;
             }
             if !inquiry.admitted(|| Question::Throttle { index, key: key_of(throttle, view) })? {
