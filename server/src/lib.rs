@@ -5,6 +5,7 @@ pub mod auth;
 pub mod capacity;
 pub mod drain;
 pub mod gate;
+pub mod listener;
 pub mod message;
 pub mod metrics;
 pub mod snapshot;

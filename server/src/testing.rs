@@ -12,6 +12,9 @@ use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
 use crate::capacity::Capacity;
+use crate::gate::Gate;
+use crate::message::{Budget, MessageStore};
+use crate::metrics::Metrics;
 use crate::snapshot::Snapshot;
 use crate::tls::TlsContext;
 
@@ -62,4 +65,12 @@ pub(crate) fn listener(name: &str, bind: &str) -> Listener {
 /// A policy ready for connections.
 pub(crate) fn snapshot_of(policy: Policy) -> Snapshot {
     Snapshot::compile(policy, &TlsContext::new().unwrap(), &Capacity::default()).unwrap()
+}
+
+/// A gate with that policy in force; its temporary files go where the system puts them.
+pub(crate) fn gate(policy: Policy) -> Arc<Gate> {
+    let capacity = Capacity::default();
+    let first = Snapshot::compile(policy, &TlsContext::new().unwrap(), &capacity).unwrap();
+    let messages = MessageStore::new(std::env::temp_dir(), Budget::new(0, 0));
+    Arc::new(Gate::new(first, capacity, Metrics::default(), messages))
 }
