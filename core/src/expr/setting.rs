@@ -29,8 +29,8 @@ impl ConditionalSource {
     }
 }
 
-/// The part of a field that a fault is in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// A part of a field.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum FieldPath {
     /// The condition of a case, counted from 0.
     If(usize),
@@ -38,6 +38,17 @@ pub enum FieldPath {
     Then(usize),
     /// The `else`.
     Else,
+}
+
+impl FieldPath {
+    /// Sorts as the source is read.
+    fn order(self) -> (usize, u8) {
+        match self {
+            Self::If(case) => (case, 0),
+            Self::Then(case) => (case, 1),
+            Self::Else => (usize::MAX, 2),
+        }
+    }
 }
 
 impl fmt::Display for FieldPath {
@@ -64,13 +75,13 @@ pub struct Setting<T> {
 impl<T> Setting<T> {
     /// A field that always has this value.
     pub const fn constant(value: T) -> Self {
-        Self { form: Form::Constant(value), variables: VariableSet::EMPTY }
+        Self { form: Form::Constant(value, FieldPath::Else), variables: VariableSet::EMPTY }
     }
 
     /// The value, when it depends on nothing.
     pub fn constant_value(&self) -> Option<&T> {
         match &self.form {
-            Form::Constant(value) => Some(value),
+            Form::Constant(value, _) => Some(value),
             Form::Computed(_) => None,
         }
     }
@@ -81,15 +92,14 @@ impl<T> Setting<T> {
     }
 
     /// The values that it can have and that are known at load, with their place: what a loader checks for
-    /// references to objects that do not exist. A field that folds says [`FieldPath::Else`].
+    /// references to objects that do not exist.
     pub fn literals(&self) -> Vec<(FieldPath, &T)> {
         let cases = match &self.form {
-            Form::Constant(value) => return vec![(FieldPath::Else, value)],
+            Form::Constant(value, path) => return vec![(*path, value)],
             Form::Computed(cases) => cases,
         };
-        let thens =
-            cases.cases.iter().filter_map(|case| Some((FieldPath::Then(case.place), case.then.known()?)));
-        let otherwise = cases.otherwise.known().map(|value| (FieldPath::Else, value));
+        let thens = cases.cases.iter().filter_map(|case| Some((case.path, case.then.known()?)));
+        let otherwise = cases.otherwise.known().map(|value| (cases.otherwise_path, value));
         thens.chain(otherwise).collect()
     }
 }
@@ -119,16 +129,20 @@ impl<T: Target> Setting<T> {
             let then = parts.outcome(FieldPath::Then(place), then, matches);
             if let (Some(mut condition), Some(then)) = (condition, then) {
                 fold::fold(&mut condition.node, matches);
-                kept.push(Case { place, condition: condition.node, then });
+                kept.push(Case { path: FieldPath::Then(place), condition: condition.node, then });
             }
         }
         let otherwise = parts.outcome(FieldPath::Else, otherwise, matches);
         match otherwise {
             Some(otherwise) if parts.faults.is_empty() => {
-                let form = Cases { cases: kept, otherwise, captures: parts.captures }.reduce();
+                let (captures, otherwise_path) = (parts.captures, FieldPath::Else);
+                let form = Cases { cases: kept, otherwise, otherwise_path, captures }.reduce();
                 Ok(Self { form, variables: parts.variables })
             }
-            _ => Err(parts.faults),
+            _ => {
+                parts.faults.sort_by_key(|(path, _)| path.order());
+                Err(parts.faults)
+            }
         }
     }
 
@@ -139,7 +153,7 @@ impl<T: Target> Setting<T> {
     /// is no value or none that becomes a `T`.
     pub fn evaluate(&self, facts: &dyn Facts) -> Result<T, Interrupt> {
         match &self.form {
-            Form::Constant(value) => Ok(value.clone()),
+            Form::Constant(value, _) => Ok(value.clone()),
             Form::Computed(cases) => cases.evaluate(facts),
         }
     }
@@ -147,7 +161,8 @@ impl<T: Target> Setting<T> {
 
 #[derive(Debug, Clone)]
 enum Form<T> {
-    Constant(T),
+    /// The value, and the part it comes from.
+    Constant(T, FieldPath),
     Computed(Arc<Cases<T>>),
 }
 
@@ -155,13 +170,15 @@ enum Form<T> {
 struct Cases<T> {
     cases: Vec<Case<T>>,
     otherwise: Outcome<T>,
+    /// The `then` that took the place of `else` because its condition always holds, or `else`.
+    otherwise_path: FieldPath,
     captures: bool,
 }
 
 #[derive(Debug)]
 struct Case<T> {
-    /// Its place in the source.
-    place: usize,
+    /// The place of `then` in the source.
+    path: FieldPath,
     condition: Node,
     then: Outcome<T>,
 }
@@ -194,10 +211,11 @@ impl<T: Target> Cases<T> {
             self.cases.truncate(place + 1);
             if let Some(last) = self.cases.pop() {
                 self.otherwise = last.then;
+                self.otherwise_path = last.path;
             }
         }
         match self.otherwise {
-            Outcome::Known(value) if self.cases.is_empty() => Form::Constant(value),
+            Outcome::Known(value) if self.cases.is_empty() => Form::Constant(value, self.otherwise_path),
             _ => Form::Computed(Arc::new(self)),
         }
     }

@@ -8,27 +8,25 @@ use crate::expr::kinds::Kinds;
 use crate::expr::operators::equals;
 use crate::expr::value::Value;
 
-const TEXTS: Kinds = Kinds::TEXT;
+const TEXT: Kinds = Kinds::TEXT;
 const TRUTH: Kinds = Kinds::INTEGER;
 const COUNT: Kinds = Kinds::INTEGER;
+const TEXT_OR_LIST: Kinds = TEXT.or(Kinds::LIST);
+const TRUTH_OR_LIST: Kinds = TRUTH.or(Kinds::LIST);
 
 pub(super) const FUNCTIONS: &[Function] = &[
-    Function::one("trim", TEXTS.or(Kinds::LIST), |value| map(value, |text| sliced(text, str::trim))),
-    Function::one("trim_start", TEXTS.or(Kinds::LIST), |value| {
-        map(value, |text| sliced(text, str::trim_start))
-    }),
-    Function::one("trim_end", TEXTS.or(Kinds::LIST), |value| map(value, |text| sliced(text, str::trim_end))),
-    Function::one("to_lowercase", TEXTS.or(Kinds::LIST), |value| map(value, to_lowercase)),
-    Function::one("to_uppercase", TEXTS.or(Kinds::LIST), |value| {
-        map(value, |text| text.to_uppercase().into())
-    }),
-    Function::one("is_lowercase", TRUTH.or(Kinds::LIST), |value| {
+    Function::one("trim", TEXT_OR_LIST, |value| map(value, |text| sliced(text, str::trim))),
+    Function::one("trim_start", TEXT_OR_LIST, |value| map(value, |text| sliced(text, str::trim_start))),
+    Function::one("trim_end", TEXT_OR_LIST, |value| map(value, |text| sliced(text, str::trim_end))),
+    Function::one("to_lowercase", TEXT_OR_LIST, |value| map(value, to_lowercase)),
+    Function::one("to_uppercase", TEXT_OR_LIST, |value| map(value, |text| text.to_uppercase().into())),
+    Function::one("is_lowercase", TRUTH_OR_LIST, |value| {
         test(value, |text| letters(text).all(char::is_lowercase))
     }),
-    Function::one("is_uppercase", TRUTH.or(Kinds::LIST), |value| {
+    Function::one("is_uppercase", TRUTH_OR_LIST, |value| {
         test(value, |text| letters(text).all(char::is_uppercase))
     }),
-    Function::one("has_digits", TRUTH.or(Kinds::LIST), |value| {
+    Function::one("has_digits", TRUTH_OR_LIST, |value| {
         test(value, |text| text.contains(|c: char| c.is_ascii_digit()))
     }),
     Function::one("len", COUNT, len),
@@ -47,15 +45,15 @@ pub(super) const FUNCTIONS: &[Function] = &[
     Function::two("ends_with", TRUTH, |text, part| {
         Ok(Value::truth(text.into_text().ends_with(&*part.into_text())))
     }),
-    Function::two("strip_prefix", TEXTS, |text, part| {
+    Function::two("strip_prefix", TEXT, |text, part| {
         let part = part.into_text();
         Ok(Value::Text(sliced(text.into_text(), |text| text.strip_prefix(&*part).unwrap_or_default())))
     }),
-    Function::two("strip_suffix", TEXTS, |text, part| {
+    Function::two("strip_suffix", TEXT, |text, part| {
         let part = part.into_text();
         Ok(Value::Text(sliced(text.into_text(), |text| text.strip_suffix(&*part).unwrap_or_default())))
     }),
-    Function::three("substring", TEXTS, substring),
+    Function::three("substring", TEXT, substring),
 ];
 
 /// A part of a text; borrowed when the text is.

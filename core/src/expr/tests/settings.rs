@@ -191,6 +191,13 @@ fn faults_name_the_part_and_the_place() {
 }
 
 #[test]
+fn faults_come_in_the_order_of_the_source() {
+    let found = faults::<i64>(&[("is_tls", "'a'"), ("(", "'b'")], "'c'");
+    let paths: Vec<_> = found.iter().filter_map(|fault| fault.split(':').next()).collect();
+    assert_eq!(paths, ["match[0].then", "match[1].if", "match[1].then", "else"]);
+}
+
+#[test]
 fn results_that_do_not_convert_now_are_failures() {
     let failure = Failure::NotConvertible { found: Kinds::TEXT, wanted: "an integer" };
     assert_eq!(evaluate::<i64>(&[], "rcpt"), Err(Interrupt::Failed(failure)));
@@ -208,6 +215,10 @@ fn literals_are_found_at_load() {
         .collect();
     assert_eq!(texts, [(FieldPath::Then(0), "one"), (FieldPath::Else, "two")]);
     assert_eq!(Setting::constant(5).literals(), [(FieldPath::Else, &5)]);
+    let folded = parse::<u64>(&field(&[("0", "1"), ("1", "2")], "3"));
+    assert_eq!(folded.literals(), [(FieldPath::Then(1), &2)]);
+    let partly = parse::<u64>(&field(&[("0", "1"), ("is_tls", "2"), ("1", "3")], "4"));
+    assert_eq!(partly.literals(), [(FieldPath::Then(1), &2), (FieldPath::Then(2), &3)]);
 }
 
 #[test]
@@ -227,4 +238,40 @@ fn raw_values_can_be_had() {
 fn settings_are_shared_between_threads() {
     fn shared<T: Send + Sync>(_: &T) {}
     shared(&parse::<Option<Text>>(&field(&[("matches('a', rcpt)", "rcpt")], "false")));
+}
+
+#[test]
+fn documented_defaults_parse() {
+    fn check<T: Target>(scope: Scope, cases: &[(&str, &str)], otherwise: &str) {
+        let parsed = Setting::<T>::parse(&field(cases, otherwise), scope);
+        assert!(parsed.is_ok(), "{cases:?} {otherwise}");
+    }
+    let authenticated = "!is_empty(authenticated_as)";
+    check::<Option<Duration>>(Scope::Connection, &[], "5m");
+    check::<u64>(Scope::Connection, &[], "262144000");
+    check::<Option<Text>>(Scope::Connection, &[], "system('hostname')");
+    check::<Option<Text>>(Scope::Connection, &[], "system('hostname') + ' ESMTP at your service'");
+    check::<Option<Text>>(Scope::Connection, &[], "false");
+    check::<bool>(Scope::Connection, &[("local_port == 25", "true")], "false");
+    check::<bool>(Scope::Connection, &[], "local_port != 25");
+    check::<SaslMechanisms>(
+        Scope::Ehlo,
+        &[
+            ("local_port != 25 && is_tls", "[plain, login, oauthbearer, xoauth2]"),
+            ("local_port != 25", "[oauthbearer, xoauth2]"),
+        ],
+        "false",
+    );
+    check::<bool>(Scope::Mail, &[], &format!("{authenticated} || !key_exists('spam-block', sender_domain)"));
+    check::<bool>(Scope::Rcpt, &[], authenticated);
+    check::<Option<Duration>>(Scope::Mail, &[(authenticated, "7d")], "false");
+    check::<Option<PriorityProfile>>(Scope::Mail, &[(authenticated, "mixer")], "false");
+    check::<Option<Text>>(Scope::Mail, &[], "''");
+    check::<Verify>(Scope::Connection, &[("local_port == 25", "relaxed")], "disable");
+    let signing = format!("is_local_domain(sender_domain) && {authenticated}");
+    check::<Option<Text>>(Scope::Rcpt, &[(&signing, "sender_domain")], "false");
+    check::<Option<Text>>(Scope::Rcpt, &[], "'MAILER-DAEMON@' + system('domain')");
+    check::<Option<Text>>(Scope::Outbound, &[("is_local_domain(rcpt_domain)", "'local'")], "'mx'");
+    check::<Option<Text>>(Scope::SubAddress, &[(r"matches('^([^.]+)\.(.+)$', rcpt)", "$2")], "rcpt");
+    check::<TextList>(Scope::Rcpt, &[], "[]");
 }
