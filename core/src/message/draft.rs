@@ -72,10 +72,10 @@ impl Draft {
         Self { slots: kept_slots(&header), header, replacement: None, body }
     }
 
-    /// Applies the edits of one filter, in their order.
+    /// Applies the edits of one filter, in their order, or of several with [`Edit::NextFilter`] in between.
     ///
     /// Positions of [`Edit::InsertField`] count the fields as the filter was shown them, that is as they are
-    /// before this call. Those of [`Edit::ChangeField`] and [`Edit::RemoveField`] count what the edits before
+    /// before its first edit. Those of [`Edit::ChangeField`] and [`Edit::RemoveField`] count what the edits before
     /// them have left.
     ///
     /// # Errors
@@ -96,9 +96,10 @@ impl Draft {
                 }
                 Edit::ReplaceBody(body) => next.body = Body::New(Bytes::from(body)),
                 Edit::ReplaceMessage(message) => next.replace(Bytes::from(message))?,
+                Edit::NextFilter => next.show(),
             }
         }
-        next.slots.retain(|slot| !matches!(slot.content, Content::Removed));
+        next.show();
         *self = next;
         Ok(())
     }
@@ -177,8 +178,9 @@ impl Draft {
         self.pieces().iter().map(Piece::octets).sum()
     }
 
-    /// From here on the fields that there are count as shown.
+    /// From here on the fields that there are count as shown, and no others.
     fn show(&mut self) {
+        self.slots.retain(|slot| !matches!(slot.content, Content::Removed));
         for slot in &mut self.slots {
             slot.shown = true;
         }
@@ -326,11 +328,17 @@ mod tests {
 
     /// The message after the edits of several filters.
     fn edited<const N: usize>(message: &str, filters: [Vec<Edit>; N]) -> String {
-        let mut draft = draft(message);
+        let mut one_by_one = draft(message);
+        let mut joined = Vec::new();
         for edits in filters {
-            draft.apply(edits).unwrap();
+            joined.extend(edits.iter().cloned().chain([Edit::NextFilter]));
+            one_by_one.apply(edits).unwrap();
         }
-        render(message.as_bytes(), &draft)
+        let mut at_once = draft(message);
+        at_once.apply(joined).unwrap();
+        let result = render(message.as_bytes(), &one_by_one);
+        assert_eq!(render(message.as_bytes(), &at_once), result, "one list gives the same as several");
+        result
     }
 
     #[test]

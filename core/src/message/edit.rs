@@ -43,4 +43,9 @@ pub enum Edit {
     ReplaceBody(Box<[u8]>),
     /// A new message altogether, header and body.
     ReplaceMessage(Box<[u8]>),
+    /// No change: what follows comes from another filter, which was shown the result so far.
+    ///
+    /// Stands between the edits of several filters in one list, because positions count what each of them
+    /// was shown.
+    NextFilter,
 }

@@ -45,7 +45,13 @@ impl Address {
             None => Cow::Borrowed(dot_atom(local)?),
         };
         let host = normalise_host(domain)?;
-        let mut key = unquoted.to_lowercase();
+        let mut key = String::with_capacity(unquoted.len() + 1 + host.len());
+        if unquoted.is_ascii() {
+            key.push_str(&unquoted);
+            key.make_ascii_lowercase();
+        } else {
+            key.push_str(&unquoted.to_lowercase());
+        }
         key.push('@');
         key.push_str(&host);
         Ok(Self { text: text.into(), key: key.into() })

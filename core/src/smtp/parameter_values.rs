@@ -29,21 +29,19 @@ pub(super) fn size(value: &str) -> Option<u64> {
 
 /// `BODY=` (RFC 6152 section 2, RFC 3030 section 3).
 pub(super) fn body(value: &str) -> Option<BodyType> {
-    match value.to_ascii_uppercase().as_str() {
-        "7BIT" => Some(BodyType::SevenBit),
-        "8BITMIME" => Some(BodyType::EightBitMime),
-        "BINARYMIME" => Some(BodyType::BinaryMime),
-        _ => None,
-    }
+    one_of(
+        value,
+        [
+            ("7BIT", BodyType::SevenBit),
+            ("8BITMIME", BodyType::EightBitMime),
+            ("BINARYMIME", BodyType::BinaryMime),
+        ],
+    )
 }
 
 /// `RET=` (RFC 3461 section 4.3).
 pub(super) fn ret(value: &str) -> Option<DsnReturn> {
-    match value.to_ascii_uppercase().as_str() {
-        "FULL" => Some(DsnReturn::Full),
-        "HDRS" => Some(DsnReturn::Headers),
-        _ => None,
-    }
+    one_of(value, [("FULL", DsnReturn::Full), ("HDRS", DsnReturn::Headers)])
 }
 
 /// `ENVID=`: xtext of 1 to 100 printable characters (RFC 3461 section 4.4).
@@ -58,13 +56,15 @@ pub(super) fn by(value: &str) -> Option<DeliverBy> {
     let (time, mode) = value.split_once(';')?;
     let seconds: i64 = digits(time.strip_prefix(['+', '-']).unwrap_or(time), 9)?.parse().ok()?;
     let seconds = if time.starts_with('-') { -seconds } else { seconds };
-    let (mode, trace) = match mode.to_ascii_uppercase().as_str() {
-        "N" => (DeliverByMode::Notify, false),
-        "NT" => (DeliverByMode::Notify, true),
-        "R" => (DeliverByMode::Return, false),
-        "RT" => (DeliverByMode::Return, true),
-        _ => return None,
-    };
+    let (mode, trace) = one_of(
+        mode,
+        [
+            ("N", (DeliverByMode::Notify, false)),
+            ("NT", (DeliverByMode::Notify, true)),
+            ("R", (DeliverByMode::Return, false)),
+            ("RT", (DeliverByMode::Return, true)),
+        ],
+    )?;
     Some(DeliverBy { seconds, mode, trace })
 }
 
@@ -136,12 +136,12 @@ pub(super) fn notify(value: &str) -> Option<Notify> {
         return Some(notify);
     }
     for word in value.split(',') {
-        match word.to_ascii_uppercase().as_str() {
-            "SUCCESS" => notify.success = true,
-            "FAILURE" => notify.failure = true,
-            "DELAY" => notify.delay = true,
-            _ => return None,
-        }
+        let asked = [
+            ("SUCCESS", &mut notify.success),
+            ("FAILURE", &mut notify.failure),
+            ("DELAY", &mut notify.delay),
+        ];
+        *one_of(word, asked)? = true;
     }
     Some(notify)
 }
@@ -169,6 +169,11 @@ pub(super) fn required_since(value: &str) -> Option<()> {
     let (time, action) = value.split_once(';').unwrap_or((value, "C"));
     date_time(time)?;
     matches!(action, "C" | "c" | "R" | "r").then_some(())
+}
+
+/// What a word stands for; words are compared without case.
+fn one_of<T, const N: usize>(word: &str, meanings: [(&str, T); N]) -> Option<T> {
+    meanings.into_iter().find(|(known, _)| word.eq_ignore_ascii_case(known)).map(|(_, meaning)| meaning)
 }
 
 /// 1 to `most` decimal digits and nothing else.

@@ -34,7 +34,7 @@ impl MailParameters {
     ///
     /// A [`ParameterError`]; nothing is changed then.
     pub fn set(&mut self, keyword: &str, value: Option<&str>) -> Result<(), ParameterError> {
-        match keyword.to_ascii_uppercase().as_str() {
+        match upper_case(keyword, &mut [0; 16]) {
             "SIZE" => self.size = Some(values::of(value, values::size)?),
             "BODY" => self.body = Some(values::of(value, values::body)?),
             "SMTPUTF8" => self.smtputf8 = values::none(value)?,
@@ -141,7 +141,7 @@ impl RcptParameters {
     ///
     /// A [`ParameterError`]; nothing is changed then.
     pub fn set(&mut self, keyword: &str, value: Option<&str>) -> Result<(), ParameterError> {
-        match keyword.to_ascii_uppercase().as_str() {
+        match upper_case(keyword, &mut [0; 16]) {
             "NOTIFY" => self.notify = Some(values::of(value, values::notify)?),
             "ORCPT" => self.orcpt = Some(values::of(value, values::original_recipient)?),
             "RRVS" => values::of(value, values::required_since)?,
@@ -172,6 +172,14 @@ pub enum ParameterError {
     /// The value is missing or malformed.
     #[error("invalid value")]
     Value,
+}
+
+/// A keyword in upper case, without an allocation; empty when it is longer than any that is known.
+fn upper_case<'a>(keyword: &str, space: &'a mut [u8; 16]) -> &'a str {
+    let Some(place) = space.get_mut(..keyword.len()) else { return "" };
+    place.copy_from_slice(keyword.as_bytes());
+    place.make_ascii_uppercase();
+    std::str::from_utf8(place).unwrap_or_default()
 }
 
 /// `keyword=value` in its parts.

@@ -12,7 +12,8 @@ impl Header {
     /// The edits that remove every Authentication-Results field which claims `hostname`.
     ///
     /// Nobody but this host writes its name there; a field that arrives with it is forged, or is of a
-    /// message that passed here before and says nothing about this time.
+    /// message that passed here before and says nothing about this time. No filter is shown it, so the list
+    /// ends with [`Edit::NextFilter`] unless it is empty.
     #[must_use]
     pub fn forged_results(&self, hostname: &str) -> Vec<Edit> {
         let mut edits: Vec<_> = self
@@ -24,6 +25,9 @@ impl Header {
             .collect();
         // From the bottom, because a removed field is no longer counted.
         edits.reverse();
+        if !edits.is_empty() {
+            edits.push(Edit::NextFilter);
+        }
         edits
     }
 }
@@ -145,9 +149,10 @@ mod tests {
             b"Authentication-Results: mx.example; a\r\nA: b\r\nauthentication-results : other; b\r\n\
             Authentication-Results:\r\n mx.example; c\r\nAuthentication-Results: MX.EXAMPLE\r\n\r\nbody";
         let header = Header::parse(message).unwrap();
-        let edits = header.forged_results("mx.example");
+        let mut edits = header.forged_results("mx.example");
+        edits.push(Edit::InsertField { index: 1, name: b"X"[..].into(), value: b"y"[..].into() });
         let mut draft = Draft::new(header.into(), message.len() as u64);
         draft.apply(edits).unwrap();
-        assert_eq!(draft.header_section(), b"A: b\r\nauthentication-results : other; b\r\n\r\n");
+        assert_eq!(draft.header_section(), b"A: b\r\nX: y\r\nauthentication-results : other; b\r\n\r\n");
     }
 }
