@@ -43,7 +43,7 @@ impl Session {
 /// The worst reply among the recipients that one RCPT stands for. Recipients that only a filter has
 /// added belong to every RCPT, since nobody else would hear of their failure.
 fn reply_for(transaction: &Transaction, keys: &[Box<str>], outcome: &HandedOff) -> Reply {
-    let is_asked_for = |key: &Box<str>| transaction.slots.iter().any(|slot| slot.contains(key));
+    let is_asked_for = |key: &str| transaction.slots.iter().flatten().any(|asked| &**asked == key);
     let replies = transaction
         .handed_off
         .iter()

@@ -84,7 +84,7 @@ mod tests {
     #[test]
     fn a_hold_ends_in_the_future_and_within_the_limit() {
         let now = Timestamp::from_second(1_000_000).unwrap();
-        let until = |seconds| Hold::Until(Timestamp::from_second(1_000_000 + seconds).unwrap());
+        let until = |seconds: i64| Hold::Until(Timestamp::from_second(1_000_000 + seconds).unwrap());
         for (hold, longest, expected) in [
             (Hold::For(60), Some(60), Ok(())),
             (Hold::For(61), Some(60), Err(replies::HOLD_TOO_LONG)),
