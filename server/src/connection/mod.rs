@@ -12,20 +12,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use postern_core::session::event::{Action, ChunkEnd, Event};
+use postern_core::session::event::{Action, ChunkEnd, Event, Reception, Tls};
 use postern_core::session::id::TraceId;
 use postern_core::session::{Client, Session};
-use postern_core::smtp::command::{Command, Utf8Addresses};
+use postern_core::smtp::command::{Command, Utf8Addresses, Verb};
 use postern_core::smtp::line::Line;
 use postern_core::smtp::reply::Reply;
+use postern_core::verdict::Stage;
 use tokio_rustls::TlsAcceptor;
 
-use self::reception::{Incoming, Kept};
+use self::reception::{Incoming, Kept, Whole};
 use self::wire::{Filled, Wire};
 use crate::accepted::Accepted;
 use crate::drain::InTransaction;
 use crate::gate::Gate;
-use crate::message::{Allotment, Message};
+use crate::message::Allotment;
 use crate::metrics::Direction;
 use crate::snapshot::Snapshot;
 use crate::tls::TlsFacts;
@@ -43,7 +44,7 @@ pub async fn serve(accepted: Accepted, gate: Arc<Gate>) {
         local_port: accepted.local_port,
         id,
         tls_available: accepted.acceptor.is_some(),
-        tls: accepted.tls.as_ref().map(TlsFacts::to_session),
+        tls: accepted.tls.as_ref().map(session_tls),
         host_name: Arc::clone(&gate.hostname),
         asn: 0,
         country: "".into(),
@@ -61,6 +62,7 @@ pub async fn serve(accepted: Accepted, gate: Arc<Gate>) {
         incoming: None,
         kept: None,
         in_transaction: None,
+        stage: Some(Stage::Connect),
     };
     if let Err(error) = connection.run().await {
         tracing::debug!(%id, %remote, %error, "connection lost");
@@ -80,8 +82,10 @@ struct Connection {
     /// A message that is being read.
     incoming: Option<Incoming>,
     /// A message that was read whole, for filters and the hand-off.
-    kept: Option<Message>,
+    kept: Option<Whole>,
     in_transaction: Option<InTransaction>,
+    /// The stage that replies belong to.
+    stage: Option<Stage>,
 }
 
 /// What follows an action.
@@ -110,9 +114,6 @@ impl Connection {
                 Next::AuthLine => self.next_auth_line().await?,
                 Next::End => break,
             };
-            if matches!(event, Event::Idle | Event::Expired | Event::Flooded) && self.wire.is_gone() {
-                break;
-            }
         }
         let (received, sent) = self.wire.octets();
         self.gate.metrics.traffic(Direction::Received, received);
@@ -139,7 +140,7 @@ impl Connection {
                 replies.iter().for_each(|reply| self.reply(reply));
                 Next::Command
             }
-            Action::Ask(question) => Next::Event(Event::Answer(self.answer(*question).await?)),
+            Action::Ask(question) => Next::Event(Event::Answer(self.answer(*question).await)),
             Action::Challenge(challenge) => {
                 self.reply(&challenge);
                 Next::AuthLine
@@ -177,7 +178,7 @@ impl Connection {
     }
 
     fn reply(&mut self, reply: &Reply) {
-        self.gate.metrics.replied(self.session.stage(), reply);
+        self.gate.metrics.replied(self.stage, reply);
         reply.write_to(self.wire.outgoing());
     }
 
@@ -189,8 +190,16 @@ impl Connection {
                         true => Utf8Addresses::Allowed,
                         false => Utf8Addresses::Refused,
                     };
-                    let command = Command::parse(line, utf8).map_err(|refusal| refusal.reply);
-                    return Ok(Event::Command(command));
+                    return Ok(match Command::parse(line, utf8) {
+                        Ok(command) => {
+                            self.stage = stage_of(command.verb());
+                            Event::Command(Ok(command))
+                        }
+                        Err(refusal) => {
+                            self.stage = refusal.verb.and_then(stage_of);
+                            Event::Command(Err(refusal.reply))
+                        }
+                    });
                 }
                 Line::TooLong => return Ok(Event::LineTooLong),
                 Line::NeedMore => {}
@@ -232,27 +241,25 @@ impl Connection {
         self.wire.flush().await?;
         let Some(acceptor) = &self.acceptor else { return Ok(Next::End) };
         let facts = self.wire.start_tls(acceptor, self.tls_timeout).await?;
-        Ok(Next::Event(Event::Secured(facts.to_session())))
+        Ok(Next::Event(Event::Secured(session_tls(&facts))))
     }
 
     async fn receive_data(
         &mut self,
-        limits: postern_core::session::event::Reception,
+        limits: Reception,
     ) -> io::Result<Next> {
         let mut incoming = self.begin_message(limits);
         if let Some(event) = incoming.read_data(&mut self.wire).await? {
             return Ok(Next::Event(event));
         }
-        let (received, message) = incoming.finish().await;
-        self.kept = message;
-        Ok(Next::Event(Event::Received(Arc::new(received))))
+        Ok(Next::Event(self.received(incoming).await))
     }
 
     async fn receive_chunk(
         &mut self,
         size: u64,
         last: bool,
-        limits: postern_core::session::event::Reception,
+        limits: Reception,
     ) -> io::Result<Next> {
         let mut incoming = match self.incoming.take() {
             Some(incoming) => incoming,
@@ -262,9 +269,7 @@ impl Connection {
             return Ok(Next::Event(event));
         }
         if last {
-            let (received, message) = incoming.finish().await;
-            self.kept = message;
-            return Ok(Next::Event(Event::Received(Arc::new(received))));
+            return Ok(Next::Event(self.received(incoming).await));
         }
         let end = match incoming.kept() {
             Kept::Whole => ChunkEnd::Kept,
@@ -275,7 +280,13 @@ impl Connection {
         Ok(Next::Event(Event::ChunkReceived(end)))
     }
 
-    fn begin_message(&mut self, limits: postern_core::session::event::Reception) -> Incoming {
+    async fn received(&mut self, incoming: Incoming) -> Event {
+        let (received, whole) = incoming.finish().await;
+        self.kept = whole;
+        Event::Received(Arc::new(received))
+    }
+
+    fn begin_message(&mut self, limits: Reception) -> Incoming {
         let allotment = self.allotment.take().unwrap_or_default();
         Incoming::new(self.gate.messages.writer(allotment), limits)
     }
@@ -295,6 +306,27 @@ impl Connection {
                 self.allotment = None;
             }
         }
+    }
+}
+
+const fn stage_of(verb: Verb) -> Option<Stage> {
+    match verb {
+        Verb::Ehlo | Verb::Helo | Verb::Lhlo => Some(Stage::Ehlo),
+        Verb::Auth => Some(Stage::Auth),
+        Verb::Mail => Some(Stage::Mail),
+        Verb::Rcpt => Some(Stage::Rcpt),
+        Verb::Data | Verb::Bdat => Some(Stage::Data),
+        _ => None,
+    }
+}
+
+fn session_tls(facts: &TlsFacts) -> Tls {
+    Tls {
+        version: facts.version.into(),
+        cipher: facts.cipher.into(),
+        cipher_bits: facts.cipher_bits,
+        client_subject: facts.client_subject.clone(),
+        client_issuer: facts.client_issuer.clone(),
     }
 }
 

@@ -1,8 +1,9 @@
 //! A message as it comes in: counted, indexed, and kept where there is room.
 
 use std::io;
+use std::sync::Arc;
 
-use postern_core::message::header::HeaderScanner;
+use postern_core::message::header::{Header, HeaderScanner};
 use postern_core::session::event::{Event, Received, Reception};
 use postern_core::smtp::bdat::ChunkReader;
 use postern_core::smtp::data::{DataReader, Progress};
@@ -22,6 +23,12 @@ pub(super) struct Incoming {
     bare_line_ends: bool,
     /// Octets of the message out of one read, before they are kept.
     block: Vec<u8>,
+}
+
+/// A message that was kept whole, and the index of its header.
+pub(super) struct Whole {
+    pub(super) message: Message,
+    pub(super) header: Arc<Header>,
 }
 
 /// What is there of a message.
@@ -126,7 +133,7 @@ impl Incoming {
     }
 
     /// The end: what the session is told, and the message, if it was kept.
-    pub(super) async fn finish(self) -> (Received, Option<Message>) {
+    pub(super) async fn finish(self) -> (Received, Option<Whole>) {
         let too_large = self.writer.is_none();
         let (message, out_of_space) = match self.writer {
             None => (None, false),
@@ -140,13 +147,18 @@ impl Incoming {
                 }
             },
         };
+        let header = self.scanner.finish().map(Arc::new);
+        let whole = match (message, &header) {
+            (Some(message), Ok(header)) => Some(Whole { message, header: Arc::clone(header) }),
+            _ => None,
+        };
         let received = Received {
             size: self.size,
             too_large,
             out_of_space,
             bare_line_ends: self.bare_line_ends,
-            header: self.scanner.finish(),
+            header,
         };
-        (received, message)
+        (received, whole)
     }
 }

@@ -1,0 +1,156 @@
+//! The questions of the session, and who answers them.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use postern_core::expr::{Lookup, LookupFailure, Value};
+use postern_core::message::draft::Draft;
+use postern_core::message::rope::Piece;
+use postern_core::session::check::{Check, CheckResult, Dmarc, DmarcPolicy, MessageResults};
+use postern_core::session::event::{Delivery, HandedOff};
+use postern_core::session::question::{
+    Answer, Authentication, Credentials, DirectoryAnswer, MessageChecks, Question, Verify,
+};
+use postern_core::smtp::reply::{EnhancedCode, Reply};
+use postern_core::verdict::Verdict;
+
+use super::Connection;
+use crate::auth::Outcome;
+use crate::handoff::Verification;
+use crate::message::{Content, ContentBuilder};
+use crate::metrics::{AuthOutcome, MessageOutcome};
+use crate::throttle::CounterKey;
+
+impl Connection {
+    pub(super) async fn answer(&mut self, question: Question) -> Answer {
+        match question {
+            Question::Lookup(lookup) => Answer::Value(self.look_up(&lookup)),
+            Question::Throttle { index, key } => Answer::Admitted(self.count(index, &key)),
+            Question::Reserve(octets) => {
+                self.allotment = self.gate.messages.reserve(octets);
+                Answer::Admitted(self.allotment.is_some())
+            }
+            Question::Authenticate(credentials) => Answer::Authentication(self.authenticate(credentials).await),
+            Question::Verify(verify) => Answer::Verified(self.verify(*verify).await),
+            // What this build cannot ask is never taken for a yes: checks have a temporary error,
+            // directories are unavailable, filters defer. `serve` refuses policies that would need them.
+            Question::ReverseDns | Question::SpfEhlo { .. } | Question::SpfMail { .. } => {
+                Answer::Check(Check { result: CheckResult::TempError, detail: None })
+            }
+            Question::Message(wanted) => Answer::Message(Box::new(unchecked(wanted))),
+            Question::Directory(_) => Answer::Directory(DirectoryAnswer::Unavailable),
+            Question::Greylist { .. } => Answer::Admitted(false),
+            Question::Consult(_) => Answer::Verdict(Verdict::Defer(UNABLE)),
+        }
+    }
+
+    fn look_up(&self, lookup: &Lookup) -> Result<Value<'static>, LookupFailure> {
+        let store = &self.gate.store;
+        let truth = |yes: bool| Value::Integer(yes.into());
+        Ok(match lookup {
+            Lookup::KeyExists { key, .. } => truth(store.get(key).is_some()),
+            Lookup::KeyGet { key, .. } => match store.get(key) {
+                Some(value) => Value::Text(value.into_string().into()),
+                None => Value::EMPTY,
+            },
+            Lookup::KeySet { key, value, .. } => {
+                store.set(key, value);
+                truth(true)
+            }
+            Lookup::CounterGet { key, .. } => Value::Integer(store.count(key)),
+            Lookup::CounterIncrease { key, by, .. } => Value::Integer(store.increase(key, *by)),
+            Lookup::Dns { .. } => return Err(LookupFailure::Dns("there is no resolver".into())),
+            Lookup::IsLocalAddress { .. } => {
+                return Err(LookupFailure::Directory("directories outside of the policy cannot be asked".into()));
+            }
+        })
+    }
+
+    fn count(&self, index: usize, key: &str) -> bool {
+        // An index comes from this very policy, so that nothing is found only if the session is wrong.
+        let Some(throttle) = self.session.policy().throttles.get(index) else { return false };
+        let admitted =
+            self.gate.throttles.admit(CounterKey::of(throttle).value(key).build(), throttle, Timestamp::now());
+        if !admitted {
+            self.gate.metrics.throttled(throttle.class);
+        }
+        admitted
+    }
+
+    async fn authenticate(&self, credentials: Credentials) -> Authentication {
+        let (outcome, counted) = match credentials {
+            Credentials::Password { user, password } => {
+                match self.gate.authenticator.authenticate(&self.snapshot, &user, password).await {
+                    Outcome::Account(account) => (Authentication::Account(account), AuthOutcome::Accepted),
+                    Outcome::Wrong => (Authentication::Wrong, AuthOutcome::Refused),
+                    Outcome::Unavailable => (Authentication::Unavailable, AuthOutcome::Unavailable),
+                }
+            }
+            Credentials::Token { .. } => (Authentication::Unavailable, AuthOutcome::Unavailable),
+        };
+        self.gate.metrics.authenticated(counted);
+        outcome
+    }
+
+    /// The first refusal among the next hops of new recipients.
+    async fn verify(&self, verify: Verify) -> Option<Reply> {
+        for (recipient, route) in &verify.recipients {
+            let answer =
+                self.gate.handoff.verify(route, &verify.envelope, recipient, &verify.hostname).await;
+            match answer {
+                Verification::Accepted => {}
+                Verification::Refused(reply) => return Some(reply),
+            }
+        }
+        None
+    }
+
+    pub(super) async fn hand_off(&mut self, delivery: Delivery) -> HandedOff {
+        let recipients = delivery.copies.len();
+        let Some(content) = self.content(&delivery) else {
+            return HandedOff { overall: UNABLE, each: vec![UNABLE; recipients] };
+        };
+        let octets = content.octets();
+        let handed_off = self.gate.handoff.deliver(delivery, content).await;
+        self.gate.metrics.message(outcome_of(&handed_off.overall), octets);
+        handed_off
+    }
+
+    /// The message as it goes out: our fields, then what was received with its changes.
+    fn content(&mut self, delivery: &Delivery) -> Option<Content> {
+        let kept = self.kept.take()?;
+        if delivery.edits.is_empty() {
+            return Some(Content::unchanged(kept.message).prepended(delivery.prefix.clone()));
+        }
+        let mut draft = Draft::new(kept.header, kept.message.octets());
+        if let Err(error) = draft.apply(delivery.edits.iter().cloned()) {
+            tracing::warn!(id = %delivery.id, %error, "the changes to a message cannot be applied");
+            return None;
+        }
+        let content = ContentBuilder::new(kept.message).new_octets(delivery.prefix.clone());
+        let content = draft.pieces().into_iter().fold(content, |content, piece| match piece {
+            Piece::Original(range) => content.original(range),
+            Piece::New(octets) => content.new_octets(octets),
+        });
+        Some(content.build())
+    }
+}
+
+fn unchecked(wanted: MessageChecks) -> MessageResults {
+    let temporary = CheckResult::TempError;
+    MessageResults {
+        dkim: wanted.dkim.then(|| vec![temporary]),
+        arc: wanted.arc.then_some(temporary),
+        dmarc: wanted.dmarc.then_some(Dmarc { result: temporary, policy: DmarcPolicy::None }),
+    }
+}
+
+fn outcome_of(reply: &Reply) -> MessageOutcome {
+    match () {
+        () if reply.is_positive() => MessageOutcome::Accepted,
+        () if reply.is_permanent() => MessageOutcome::Rejected,
+        () => MessageOutcome::Deferred,
+    }
+}
+
+const UNABLE: Reply = Reply::new(451, EnhancedCode(4, 3, 5), "Unable to handle this now, try again later");
