@@ -32,7 +32,7 @@ impl Header {
     }
 }
 
-/// Whether the authserv-id of an Authentication-Results value is `hostname` (RFC 8601 section 2.3).
+/// Whether the authserv-id of an Authentication-Results value is `hostname` (RFC 8601 section 2.5).
 #[must_use]
 pub fn claims(value: &[u8], hostname: &str) -> bool {
     let id = String::from_utf8_lossy(&authserv_id(value)).into_owned();

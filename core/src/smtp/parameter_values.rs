@@ -68,7 +68,7 @@ pub(super) fn by(value: &str) -> Option<DeliverBy> {
     Some(DeliverBy { seconds, mode, trace })
 }
 
-/// `MT-PRIORITY=`: a signed integer (RFC 6710 section 4.1).
+/// `MT-PRIORITY=`: a signed integer (RFC 6710).
 pub(super) fn mt_priority(value: &str) -> Option<i64> {
     digits(value.strip_prefix(['+', '-']).unwrap_or(value), 18)?;
     value.parse().ok()
@@ -106,7 +106,7 @@ pub(super) fn auth(value: &str) -> Option<String> {
     known.then_some(identity)
 }
 
-/// `SOLICIT=`: keywords parted by commas, up to 1000 characters (RFC 3865 section 2.2).
+/// `SOLICIT=`: keywords parted by commas, up to 1000 characters (RFC 3865).
 pub(super) fn solicit(value: &str) -> Option<()> {
     let keyword = |word: &str| {
         word.starts_with(|c: char| c.is_ascii_alphabetic())
@@ -115,13 +115,13 @@ pub(super) fn solicit(value: &str) -> Option<()> {
     (value.len() <= 1000 && value.split(',').all(keyword)).then_some(())
 }
 
-/// `TRANSID=<…>`: an identifier in angle brackets (RFC 1845 section 3).
+/// `TRANSID=<…>`: an identifier in angle brackets (RFC 1845).
 pub(super) fn transaction_id(value: &str) -> Option<()> {
     let id = value.strip_prefix('<')?.strip_suffix('>')?;
     (!id.is_empty() && id.bytes().all(|b| matches!(b, b'!'..=b'~') && b != b'<' && b != b'>')).then_some(())
 }
 
-/// `MTRK=`: a certifier in base64, perhaps `:` and a timeout in seconds (RFC 3885 section 3.1).
+/// `MTRK=`: a certifier in base64, perhaps `:` and a timeout in seconds (RFC 3885).
 pub(super) fn tracking(value: &str) -> Option<()> {
     let (certifier, timeout) = value.split_once(':').unwrap_or((value, "0"));
     digits(timeout, 9)?;
@@ -164,7 +164,7 @@ pub(super) fn original_recipient(value: &str) -> Option<OriginalRecipient> {
     (kind_fits && address_fits).then(|| OriginalRecipient { kind: kind.to_owned(), address })
 }
 
-/// `RRVS=`: a date-time, perhaps `;C` or `;R` (RFC 7293 section 3.1).
+/// `RRVS=`: a date-time, perhaps `;C` or `;R` (RFC 7293).
 pub(super) fn required_since(value: &str) -> Option<()> {
     let (time, action) = value.split_once(';').unwrap_or((value, "C"));
     date_time(time)?;
