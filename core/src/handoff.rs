@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use crate::policy::route::{MixedRoutes, Route, Routes};
+use crate::policy::route::Route;
 use crate::smtp::address::Address;
 use crate::smtp::reply::{EnhancedCode, Reply};
 
@@ -49,6 +49,15 @@ impl Outcome {
             500..=599 if has_text(reply) => Self::Refused(reply.clone()),
             500..=599 => Self::Refused(reply.with_text("Refused by the next hop")),
             _ => Self::LOST,
+        }
+    }
+
+    /// What a next hop's reply means where only a go-ahead would do: anything but a refusal is no answer.
+    #[must_use]
+    pub fn of_refusal(reply: &Reply) -> Self {
+        match Self::of_reply(reply) {
+            Self::Delivered => Self::LOST,
+            refusal => refusal,
         }
     }
 
@@ -148,41 +157,12 @@ pub fn plan<'a>(routes: impl IntoIterator<Item = &'a Arc<Route>>) -> Vec<Group> 
     groups
 }
 
-/// The route of a name, or the default route when there is no name.
-///
-/// # Errors
-///
-/// `451 4.3.5` when no route has the name, or there is no default: a policy that contradicts itself
-/// must not decide where mail goes.
-pub fn route_for<'a>(routes: &'a Routes, name: Option<&str>) -> Result<&'a Arc<Route>, Reply> {
-    match name {
-        Some(name) => routes.get(name),
-        None => routes.default_route(),
-    }
-    .ok_or(NO_ROUTE)
-}
-
-/// Whether a recipient may join a transaction whose first recipient takes another route.
-///
-/// # Errors
-///
-/// `452 4.5.3`, upon which the client sends it in a transaction of its own (RFC 5321 section 4.5.3.1.10).
-pub fn may_join(mode: MixedRoutes, first: &Arc<Route>, next: &Arc<Route>) -> Result<(), Reply> {
-    match mode {
-        MixedRoutes::Defer if !Arc::ptr_eq(first, next) && first != next => Err(Reply::ONE_ROUTE_ONLY),
-        MixedRoutes::Fanout | MixedRoutes::Defer => Ok(()),
-    }
-}
-
 /// Recipients named in one refusal; each takes a line.
 const NAMED_RECIPIENTS: usize = 10;
 
 const DELIVERED: Reply = Reply::new(250, EnhancedCode(2, 0, 0), "Message delivered to the next hop");
 const NEXT_HOP_LOST: Reply =
     Reply::new(451, EnhancedCode(4, 3, 5), "The next hop is not available, try again later");
-const NO_ROUTE: Reply =
-    Reply::new(451, EnhancedCode(4, 3, 5), "No route for this recipient, try again later");
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -266,6 +246,7 @@ mod tests {
         ] {
             assert_eq!(shown(&outcome(said).reply()), told, "{said}");
         }
+        assert_eq!(Outcome::of_refusal(&Reply::OK), Outcome::LOST);
         assert_eq!(shown(&Outcome::of_malformed(b"5xx no").reply()), "554 5.0.0 Transaction failed");
         for answer in [&b"4xx no"[..], b"", b"HTTP/1.1 400", b"2yes"] {
             assert_eq!(Outcome::of_malformed(answer), Outcome::LOST);
@@ -289,22 +270,5 @@ mod tests {
         assert_eq!((groups[0].route.name.as_ref(), &groups[0].recipients), ("a", &vec![0, 2, 3]));
         assert_eq!((groups[1].route.name.as_ref(), &groups[1].recipients), ("b", &vec![1]));
         assert!(plan([]).is_empty());
-    }
-
-    #[test]
-    fn a_recipient_for_another_route_is_deferred_only_when_asked_for() {
-        let (a, b) = (route("a"), route("b"));
-        assert_eq!(may_join(MixedRoutes::Fanout, &a, &b), Ok(()));
-        assert_eq!(may_join(MixedRoutes::Defer, &a, &a), Ok(()));
-        assert_eq!(may_join(MixedRoutes::Defer, &a, &b).unwrap_err().code(), 452);
-    }
-
-    #[test]
-    fn an_unknown_route_defers() {
-        let routes = Routes::new([Route { name: "only".into(), target: RouteTarget::Discard }]);
-        assert_eq!(route_for(&routes, Some("only")).unwrap().name.as_ref(), "only");
-        assert_eq!(route_for(&routes, None).unwrap().name.as_ref(), "only");
-        assert_eq!(shown(&route_for(&routes, Some("other")).unwrap_err()), shown(&NO_ROUTE));
-        assert_eq!(route_for(&Routes::default(), None).unwrap_err().code(), 451);
     }
 }

@@ -6,6 +6,7 @@
 
 pub mod envelope;
 pub mod expr;
+pub mod handoff;
 pub mod message;
 pub mod policy;
 pub mod session;

@@ -6,6 +6,7 @@ pub mod capacity;
 pub mod drain;
 pub mod gate;
 pub mod listener;
+pub mod handoff;
 pub mod message;
 pub mod metrics;
 pub mod snapshot;

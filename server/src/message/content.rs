@@ -117,6 +117,31 @@ impl Content {
         self.survey
     }
 
+    /// Whether the header section is free of octets above 127, and so needs no SMTPUTF8 (RFC 6532).
+    #[must_use]
+    pub fn has_ascii_header(&self) -> bool {
+        // Of what comes from the original, only its header section can be part of the new one; it is in
+        // memory. New octets may go on into the body: those behind an empty line do not count.
+        let header_end = self.original.header_octets() as u64;
+        for piece in self.pieces.iter() {
+            let part = match piece {
+                Piece::New(octets) => octets.clone(),
+                Piece::Original(range) if range.start >= header_end => return true,
+                Piece::Original(range) => {
+                    self.original.memory_part(&(range.start..range.end.min(header_end)))
+                }
+            };
+            let end = memchr::memmem::find(&part, b"\r\n\r\n");
+            if !part.get(..end.unwrap_or(part.len())).unwrap_or_default().is_ascii() {
+                return false;
+            }
+            if end.is_some() {
+                return true;
+            }
+        }
+        true
+    }
+
     /// All octets, when none of them is in a file: runs in order, shared and not copied.
     #[must_use]
     pub fn in_memory(&self) -> Option<Vec<Bytes>> {

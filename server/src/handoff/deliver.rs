@@ -1,0 +1,162 @@
+//! Prepare and send over all routes of a message, and one answer in the end.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use futures::future::join_all;
+use postern_core::handoff::{Group, Outcome, plan, worst};
+use postern_core::smtp::address::Address;
+use sha2::{Digest as _, Sha256};
+use tokio::time::{Instant, timeout_at};
+
+use super::part::{Company, Part};
+use super::{Answers, Delivered, Delivery, HandOff, RememberedDelivery, RouteKind};
+
+impl HandOff {
+    /// Gives a message to the next hops of all its recipients.
+    ///
+    /// Recipients that an earlier try of the same client has reached are skipped. With [`Answers::One`]
+    /// every next hop first accepts its whole envelope, or nothing is sent to anybody; then the message
+    /// goes to all at once. After a mixed answer what was delivered is remembered.
+    pub async fn deliver(&self, delivery: Delivery) -> Delivered {
+        let mut outcomes = self.delivered_before(&delivery).await;
+        let open: Vec<usize> = places(&outcomes, |outcome| *outcome != Outcome::Delivered);
+        let groups = self.groups(&delivery, &open);
+        let company = if groups.len() == 1 { Company::Alone } else { Company::Others };
+        let started = Instant::now();
+        let mut parts = join_all(groups.into_iter().map(|group| {
+            let lost = lost(&group);
+            within(delivery.deadline, self.prepare(&delivery, group, company), lost)
+        }))
+        .await;
+        let all_willing =
+            || parts.iter().flat_map(|part| &part.answers).all(|answer| *answer == Outcome::Delivered);
+        let proceed = delivery.answers == Answers::PerRecipient || all_willing();
+        join_all(parts.iter_mut().map(|part| self.finish(part, proceed, delivery.deadline))).await;
+        for part in parts {
+            self.report(&delivery, &part, started);
+            for (place, answer) in part.group.recipients.iter().zip(part.answers) {
+                if let Some(outcome) = outcomes.get_mut(*place) {
+                    *outcome = answer;
+                }
+            }
+        }
+        let addresses = delivery.copies.iter().map(|copy| &copy.recipient.address);
+        let overall = worst(addresses.zip(&outcomes));
+        if delivery.answers == Answers::One && !overall.is_positive() {
+            self.remember(&delivery, &outcomes).await;
+        }
+        Delivered { outcomes, overall }
+    }
+
+    fn groups(&self, delivery: &Delivery, open: &[usize]) -> Vec<Group> {
+        let routes = open.iter().filter_map(|place| delivery.copies.get(*place)).map(|copy| &copy.route);
+        let mut groups = plan(routes);
+        // The plan counts the open recipients; from here on places are those of the delivery.
+        for group in &mut groups {
+            group.recipients = group.recipients.iter().filter_map(|at| open.get(*at).copied()).collect();
+        }
+        groups
+    }
+
+    /// Sends, when all are willing or it does not matter; else takes back.
+    async fn finish(&self, part: &mut Part<'_>, proceed: bool, deadline: Instant) {
+        let any_willing = part.answers.contains(&Outcome::Delivered);
+        if !(proceed && any_willing) {
+            // Withdrawn it is in any case; the time is for telling the hop, whose connection is closed
+            // otherwise.
+            let _: Result<(), _> = timeout_at(deadline, self.withdraw(part)).await;
+        } else if timeout_at(deadline, self.send(part)).await.is_err() {
+            // Nobody knows what the hop makes of it, and the client has to be told something.
+            part.answers.iter_mut().filter(|answer| **answer == Outcome::Delivered).for_each(|answer| {
+                *answer = Outcome::LOST;
+            });
+        }
+    }
+
+    fn report(&self, delivery: &Delivery, part: &Part<'_>, started: Instant) {
+        let kind = RouteKind::of(&part.group.route);
+        let took = started.elapsed();
+        self.shared.metrics.count_recipients(kind, &part.answers);
+        self.shared.metrics.observe(kind, took);
+        let worst = part.answers.iter().find(|answer| **answer != Outcome::Delivered);
+        tracing::info!(
+            id = %delivery.id,
+            route = %part.group.route.name,
+            recipients = part.answers.len(),
+            octets = delivery.content.octets(),
+            answer = %worst.unwrap_or(&Outcome::Delivered).reply(),
+            ?took,
+            "handed on"
+        );
+    }
+
+    /// `Delivered` for each recipient that has the message already, `Withheld` for the others.
+    async fn delivered_before(&self, delivery: &Delivery) -> Vec<Outcome> {
+        let mut outcomes = vec![Outcome::Withheld; delivery.copies.len()];
+        // An LMTP client hears of each recipient and does not repeat those that went well.
+        if delivery.answers == Answers::PerRecipient {
+            return outcomes;
+        }
+        let mut message = None;
+        for (copy, outcome) in delivery.copies.iter().zip(&mut outcomes) {
+            let parties = parties(delivery, &copy.recipient.address);
+            if !self.shared.remembered.knows(&parties).await {
+                continue;
+            }
+            let Some(message) = self.digest(delivery, &mut message).await else { return outcomes };
+            let known = RememberedDelivery { parties, message };
+            if self.shared.remembered.was_delivered(&known).await {
+                self.shared.metrics.count_skipped();
+                *outcome = Outcome::Delivered;
+            }
+        }
+        outcomes
+    }
+
+    async fn remember(&self, delivery: &Delivery, outcomes: &[Outcome]) {
+        let mut message = None;
+        for place in places(outcomes, |outcome| *outcome == Outcome::Delivered) {
+            let Some(copy) = delivery.copies.get(place) else { continue };
+            let Some(message) = self.digest(delivery, &mut message).await else { return };
+            let parties = parties(delivery, &copy.recipient.address);
+            self.shared.remembered.remember(RememberedDelivery { parties, message }).await;
+        }
+    }
+
+    /// The hash of the message as it was received, computed once and only when it is needed.
+    async fn digest(&self, delivery: &Delivery, known: &mut Option<[u8; 32]>) -> Option<[u8; 32]> {
+        if known.is_none() {
+            match delivery.content.original().digest().await {
+                Ok(digest) => *known = Some(digest),
+                Err(error) => {
+                    tracing::warn!(id = %delivery.id, %error, "the message could not be read again")
+                }
+            }
+        }
+        *known
+    }
+}
+
+/// A part that has nothing in hand.
+fn lost(group: &Group) -> Part<'static> {
+    Part::lost(Group { route: Arc::clone(&group.route), recipients: group.recipients.clone() })
+}
+
+/// The result, or `otherwise` when time is up.
+async fn within<T>(deadline: Instant, work: impl Future<Output = T>, otherwise: T) -> T {
+    timeout_at(deadline, work).await.unwrap_or(otherwise)
+}
+
+fn places(outcomes: &[Outcome], wanted: impl Fn(&Outcome) -> bool) -> Vec<usize> {
+    outcomes.iter().enumerate().filter(|(_, outcome)| wanted(outcome)).map(|(place, _)| place).collect()
+}
+
+fn parties(delivery: &Delivery, recipient: &Address) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    hash.update(delivery.sender.key());
+    // No address holds a NUL, so the two cannot run into each other.
+    hash.update([0]);
+    hash.update(recipient.key());
+    hash.finalize().into()
+}

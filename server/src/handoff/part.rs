@@ -1,0 +1,213 @@
+//! The recipients of one delivery that share a route: prepared, then sent or taken back.
+
+use std::sync::Arc;
+
+use postern_core::envelope::Recipient;
+use postern_core::handoff::{Group, Outcome};
+use postern_core::policy::listener::Protocol;
+use postern_core::policy::route::{Maildir, Relay, RouteTarget};
+use postern_core::smtp::address::Address;
+
+use super::maildir::{self, MaildirError, Written};
+use super::relay::{Ahead, Letter, Offer, Offered, RelayRoute};
+use super::{Delivery, HandOff, Phase, RouteKind};
+use crate::message::Content;
+
+/// What a route has in hand for its recipients.
+#[derive(Debug)]
+pub(super) struct Part<'a> {
+    pub(super) group: Group,
+    /// What the route said of each recipient so far; `Delivered` stands for "would take it".
+    pub(super) answers: Vec<Outcome>,
+    held: Held<'a>,
+}
+
+/// How much of the delivery a part may do on its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Company {
+    /// It is the only one.
+    Alone,
+    /// Others have to agree first.
+    Others,
+}
+
+#[derive(Debug)]
+enum Held<'a> {
+    /// A transaction at a hop.
+    Transaction { relay: Arc<RelayRoute>, letter: Letter<'a>, content: Content, offered: Box<Offered> },
+    /// Files that nobody sees yet; none where writing failed.
+    Files(Vec<Option<Written>>),
+    /// Nothing is needed, or all is lost already.
+    Nothing,
+}
+
+impl Part<'_> {
+    /// The part of a route that did not answer in time.
+    pub(super) fn lost(group: Group) -> Self {
+        Self { answers: vec![Outcome::LOST; group.recipients.len()], group, held: Held::Nothing }
+    }
+}
+
+impl HandOff {
+    /// Gets a route to the point where it has promised everything that it can promise.
+    pub(super) async fn prepare<'a>(
+        &self,
+        delivery: &'a Delivery,
+        group: Group,
+        company: Company,
+    ) -> Part<'a> {
+        let recipients: Vec<&Recipient> = group
+            .recipients
+            .iter()
+            .filter_map(|place| delivery.copies.get(*place).map(|copy| &copy.recipient))
+            .collect();
+        let route = Arc::clone(&group.route);
+        let (answers, held) = match &route.target {
+            RouteTarget::Discard => (vec![Outcome::Delivered; recipients.len()], Held::Nothing),
+            RouteTarget::Maildir(maildir) => self.write_files(delivery, maildir, &recipients).await,
+            RouteTarget::Relay(relay) => {
+                self.put_envelope(delivery, &group, relay, recipients, company).await
+            }
+        };
+        Part { group, answers, held }
+    }
+
+    async fn put_envelope<'a>(
+        &self,
+        delivery: &'a Delivery,
+        group: &Group,
+        relay: &Relay,
+        recipients: Vec<&'a Recipient>,
+        company: Company,
+    ) -> (Vec<Outcome>, Held<'a>) {
+        let says_so = relay.protocol == Protocol::Lmtp || relay.add_delivered_to;
+        let content = match recipients.as_slice() {
+            [only] if delivery.delivered_to && says_so => marked(&delivery.content, &only.address),
+            _ => delivery.content.clone(),
+        };
+        let count = recipients.len();
+        let letter = Letter::new(&delivery.sender, &delivery.parameters, recipients, &content);
+        let ahead = match company {
+            Company::Alone => Ahead::Message(&content),
+            Company::Others => Ahead::Nothing,
+        };
+        let verifies = relay.verify_recipients;
+        let relay = self.shared.relays.get(&group.route, relay);
+        match relay.offer(&delivery.hostname, &letter, ahead).await {
+            Offer::Answered(offered) => {
+                let answers = offered.answers().to_vec();
+                if verifies && offered.sender_accepted() {
+                    self.unlearn(group, letter.recipients(), &answers);
+                }
+                (answers, Held::Transaction { relay, letter, content, offered })
+            }
+            Offer::Failed(outcome, phase) => {
+                if let Some(phase) = phase {
+                    self.shared.metrics.count_failure(RouteKind::of(&group.route), phase);
+                }
+                (vec![outcome; count], Held::Nothing)
+            }
+        }
+    }
+
+    /// A recipient that was good when the client named it is not any more.
+    fn unlearn(&self, group: &Group, recipients: &[&Recipient], answers: &[Outcome]) {
+        for (recipient, answer) in recipients.iter().zip(answers) {
+            if matches!(answer, Outcome::Refused(_)) {
+                self.learn(&group.route, recipient, answer);
+            }
+        }
+    }
+
+    async fn write_files<'a>(
+        &self,
+        delivery: &Delivery,
+        maildir: &Maildir,
+        recipients: &[&Recipient],
+    ) -> (Vec<Outcome>, Held<'a>) {
+        let jobs: Vec<(Address, Content)> = recipients
+            .iter()
+            .map(|recipient| match delivery.delivered_to {
+                true => (recipient.address.clone(), marked(&delivery.content, &recipient.address)),
+                false => (recipient.address.clone(), delivery.content.clone()),
+            })
+            .collect();
+        let (maildir, hostname) = (maildir.clone(), Arc::clone(&delivery.hostname));
+        let written = self
+            .on_disk(move || {
+                let write = |(address, content): &(Address, Content)| {
+                    maildir::write(&maildir, address, content, &hostname)
+                };
+                jobs.iter().map(write).collect::<Vec<_>>()
+            })
+            .await;
+        let Some(written) = written else { return (vec![Outcome::LOST; recipients.len()], Held::Nothing) };
+        let (answers, files) = written
+            .into_iter()
+            .map(|written| match written {
+                Ok(file) => (Outcome::Delivered, Some(file)),
+                Err(error) => (self.file_failed(&error), None),
+            })
+            .unzip();
+        (answers, Held::Files(files))
+    }
+
+    /// Hands the message to the recipients that the route would take it for.
+    pub(super) async fn send(&self, part: &mut Part<'_>) {
+        match std::mem::replace(&mut part.held, Held::Nothing) {
+            Held::Nothing => {}
+            Held::Transaction { relay, letter, content, offered } => {
+                part.answers = relay.send(*offered, &letter, &content).await;
+            }
+            Held::Files(files) => {
+                let publish = move || files.into_iter().map(|file| file.map(Written::publish)).collect();
+                let published: Vec<Option<Result<(), MaildirError>>> =
+                    self.on_disk(publish).await.unwrap_or_default();
+                let mut published = published.into_iter();
+                for answer in &mut part.answers {
+                    match published.next() {
+                        Some(None | Some(Ok(()))) => {}
+                        Some(Some(Err(error))) => *answer = self.file_failed(&error),
+                        // The thread was lost with its results.
+                        None => *answer = Outcome::LOST,
+                    }
+                }
+            }
+        }
+    }
+
+    /// Takes everything back: nobody gets the message by this route.
+    pub(super) async fn withdraw(&self, part: &mut Part<'_>) {
+        for answer in part.answers.iter_mut().filter(|answer| **answer == Outcome::Delivered) {
+            *answer = Outcome::Withheld;
+        }
+        match std::mem::replace(&mut part.held, Held::Nothing) {
+            Held::Transaction { relay, offered, .. } => relay.abandon(*offered).await,
+            // Removing a file blocks as writing does.
+            Held::Files(files) => drop(self.on_disk(move || drop(files)).await),
+            Held::Nothing => {}
+        }
+    }
+
+    fn file_failed(&self, error: &MaildirError) -> Outcome {
+        self.shared.metrics.count_failure(RouteKind::Maildir, Phase::File);
+        let cause = std::error::Error::source(error).map(tracing::field::display);
+        tracing::warn!(%error, cause, "Maildir delivery failed");
+        error.outcome()
+    }
+
+    /// Runs file work on a blocking thread; nothing when that thread was lost.
+    async fn on_disk<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+        let permit = Arc::clone(&self.shared.files).acquire_owned().await.ok()?;
+        let done = tokio::task::spawn_blocking(move || {
+            let _permit = permit;
+            work()
+        });
+        done.await.ok()
+    }
+}
+
+/// The content with a `Delivered-To` field on top.
+fn marked(content: &Content, recipient: &Address) -> Content {
+    content.prepended(format!("Delivered-To: {recipient}\r\n"))
+}

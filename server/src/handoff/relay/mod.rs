@@ -1,0 +1,24 @@
+//! `MtaRoute` of type `Relay`: our side of SMTP and LMTP.
+//!
+//! ```
+//! Relays --(settings)--> RelayRoute --(address)--> HopPool --> Lease --> Connection
+//!                            |  failover, balance      idle, limits        |
+//!                            +---- transaction: MAIL, RCPT, DATA or BDAT --+
+//! ```
+
+mod connect;
+mod connection;
+mod conversation;
+mod error;
+mod pool;
+mod registry;
+mod route;
+mod stream;
+mod tls;
+mod transaction;
+mod wire;
+
+pub use error::Phase;
+pub(crate) use registry::Relays;
+pub(crate) use route::{Offer, Offered, RelayRoute};
+pub(crate) use wire::{Ahead, Letter};

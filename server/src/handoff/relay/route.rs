@@ -1,0 +1,214 @@
+//! The hops of one route: which is asked, and what happens when it does not answer.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use postern_core::handoff::Outcome;
+use postern_core::policy::route::{Relay, Route};
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use super::connect::Opener;
+use super::error::{HopError, Phase};
+use super::pool::{Freshness, HopPool, Lease};
+use super::transaction::{Envelope, OfferError, Sent, Transaction};
+use super::wire::{Ahead, Letter};
+use crate::message::Content;
+
+/// A route of type `Relay` in use.
+#[derive(Debug)]
+pub(crate) struct RelayRoute {
+    route: Arc<Route>,
+    relay: Relay,
+    pools: Vec<Arc<HopPool>>,
+    /// Where the next message begins, when messages are spread.
+    turn: AtomicUsize,
+}
+
+/// What came of putting an envelope to a route.
+#[derive(Debug)]
+pub(crate) enum Offer {
+    /// A hop has answered about each recipient.
+    Answered(Box<Offered>),
+    /// The hop is not asked, or did not answer; this holds for every recipient.
+    Failed(Outcome, Option<Phase>),
+}
+
+/// An open transaction at a hop.
+#[derive(Debug)]
+pub(crate) struct Offered {
+    lease: Lease,
+    answers: Vec<Outcome>,
+    sender_accepted: bool,
+    sent: Sent,
+}
+
+impl RelayRoute {
+    pub(super) fn new(route: Arc<Route>, relay: &Relay, watched: &Arc<Notify>) -> Self {
+        let opener = Arc::new(Opener::new(relay.clone()));
+        let pools = relay
+            .addresses
+            .iter()
+            .map(|address| {
+                let pool =
+                    HopPool::new(address.clone(), relay.pool, Arc::clone(&opener), Arc::clone(watched));
+                Arc::new(pool)
+            })
+            .collect();
+        Self { route, relay: relay.clone(), pools, turn: AtomicUsize::new(0) }
+    }
+
+    pub(super) fn route(&self) -> &Arc<Route> {
+        &self.route
+    }
+
+    pub(super) fn retire(&self) {
+        self.pools.iter().for_each(|pool| pool.retire());
+    }
+
+    pub(super) fn reap(&self, now: Instant) -> Option<Instant> {
+        self.pools.iter().filter_map(|pool| pool.reap(now)).min()
+    }
+
+    /// Puts an envelope to the first hop that answers.
+    ///
+    /// Another hop is tried only while nothing has been said about the message: no connection, a bad
+    /// greeting, 421, or a stale connection that broke at once. Any other answer is the route's answer.
+    pub(crate) async fn offer(&self, hostname: &Arc<str>, letter: &Letter<'_>, ahead: Ahead<'_>) -> Offer {
+        let mut failure = Offer::Failed(Outcome::LOST, None);
+        for pool in self.in_order() {
+            let mut freshness = Freshness::Any;
+            loop {
+                let (error, may_retry, was_idle) =
+                    match pool.lease(hostname, freshness, self.pool_wait()).await {
+                        Err(error) => (error, true, false),
+                        Ok(lease) => {
+                            let was_idle = lease.idled.is_some();
+                            match self.offer_on(lease, letter, ahead).await {
+                                Ok(offer) => return offer,
+                                Err(OfferError { error, may_retry }) => (error, may_retry, was_idle),
+                            }
+                        }
+                    };
+                self.report(pool, &error);
+                failure = Offer::Failed(error.outcome(), Some(error.phase));
+                match may_retry {
+                    false => return failure,
+                    true if was_idle && error.looks_stale() => freshness = Freshness::New,
+                    true => break,
+                }
+            }
+        }
+        failure
+    }
+
+    async fn offer_on(
+        &self,
+        mut lease: Lease,
+        letter: &Letter<'_>,
+        ahead: Ahead<'_>,
+    ) -> Result<Offer, OfferError> {
+        if let Err(refusal) = letter.fits(&lease.connection.offered, lease.connection.security) {
+            lease.give_back();
+            return Ok(Offer::Failed(Outcome::Refused(refusal), Some(Phase::Mail)));
+        }
+        let freshly_used = lease.idled.is_none_or(|idled| idled < FRESHLY_USED);
+        let Envelope { answers, sender_accepted, sent } =
+            self.transaction(&mut lease).offer(letter, ahead, freshly_used).await?;
+        Ok(Offer::Answered(Box::new(Offered { lease, answers, sender_accepted, sent })))
+    }
+
+    /// Sends the message to the recipients that the hop accepted; says what became of each recipient.
+    pub(crate) async fn send(
+        &self,
+        offered: Offered,
+        letter: &Letter<'_>,
+        content: &Content,
+    ) -> Vec<Outcome> {
+        let Offered { mut lease, mut answers, sent, .. } = offered;
+        let accepted = answers.iter().filter(|answer| **answer == Outcome::Delivered).count();
+        let (last, ended) = self.transaction(&mut lease).send(letter, content, sent, accepted).await;
+        let open = answers.iter_mut().filter(|answer| **answer == Outcome::Delivered);
+        for (answer, last) in open.zip(last) {
+            *answer = last;
+        }
+        self.settle(lease, ended);
+        answers
+    }
+
+    /// Takes the envelope back. Nothing is delivered to anybody.
+    pub(crate) async fn abandon(&self, offered: Offered) {
+        let Offered { mut lease, sent, .. } = offered;
+        let ended = self.transaction(&mut lease).abandon(sent).await;
+        self.settle(lease, ended);
+    }
+
+    fn settle(&self, lease: Lease, ended: Result<(), HopError>) {
+        match ended {
+            Ok(()) => lease.give_back(),
+            Err(error) => tracing::info!(
+                route = %self.route.name,
+                hop = %lease.address().host,
+                peer = %lease.connection.peer,
+                %error,
+                "connection to next hop given up"
+            ),
+        }
+    }
+
+    fn transaction<'a>(&'a self, lease: &'a mut Lease) -> Transaction<'a> {
+        Transaction {
+            connection: &mut lease.connection,
+            timeouts: &self.relay.timeouts,
+            protocol: self.relay.protocol,
+        }
+    }
+
+    /// The hops, those that failed a moment ago last.
+    fn in_order(&self) -> impl Iterator<Item = &Arc<HopPool>> {
+        let first = match (self.relay.balance, self.pools.len()) {
+            (true, hops @ 2..) => self.turn.fetch_add(1, Ordering::Relaxed) % hops,
+            _ => 0,
+        };
+        let turned = self.pools.iter().cycle().skip(first).take(self.pools.len());
+        let (down, up): (Vec<_>, Vec<_>) = turned.partition(|pool| pool.is_down());
+        up.into_iter().chain(down)
+    }
+
+    /// As long as a command may take: beyond that the hop is as good as slow.
+    fn pool_wait(&self) -> Duration {
+        self.relay.timeouts.command
+    }
+
+    fn report(&self, pool: &HopPool, error: &HopError) {
+        tracing::warn!(
+            route = %self.route.name,
+            hop = %pool.address().host,
+            port = pool.address().port,
+            phase = error.phase.name(),
+            %error,
+            "next hop failed"
+        );
+    }
+
+    #[cfg(test)]
+    pub(crate) fn idle_count(&self) -> usize {
+        self.pools.iter().map(|pool| pool.idle_count()).sum()
+    }
+}
+
+impl Offered {
+    /// What the hop said about each recipient of the envelope, in order.
+    pub(crate) fn answers(&self) -> &[Outcome] {
+        &self.answers
+    }
+
+    /// Whether the hop took the sender, so that what it refused are recipients.
+    pub(crate) fn sender_accepted(&self) -> bool {
+        self.sender_accepted
+    }
+}
+
+/// A connection used within this time is taken for alive: no sensible hop hangs up so soon.
+const FRESHLY_USED: Duration = Duration::from_secs(2);
