@@ -88,11 +88,10 @@ mod tests {
             MaildirSegment::Literal("/Maildir".into()),
         ]);
         assert_eq!(path(&whole, "bob@example.com").unwrap(), "/mail/in-bob@example.com/Maildir");
-        assert_eq!(
-            path(&maildir(&[]), "bob@example.com").unwrap(),
-            "/mail",
-            "a shared folder is a fixed path"
-        );
+        let shared = Maildir { base: "/mail/all".into(), pattern: Vec::new() };
+        assert_eq!(path(&shared, "bob@example.com").unwrap(), "/mail/all", "a shared folder is a fixed path");
+        let within_a_name = Maildir { base: "mail/user-".into(), pattern: vec![MaildirSegment::Local] };
+        assert_eq!(path(&within_a_name, "bob@example.com").unwrap(), "mail/user-bob");
     }
 
     #[test]
@@ -105,7 +104,7 @@ mod tests {
             (r#"".."@example.com"#, "/mail/example.com/%2E."),
             (r#"".hidden"@example.com"#, "/mail/example.com/%2Ehidden"),
             (r#""a\\b"@example.com"#, "/mail/example.com/a%5Cb"),
-            ("a%2Fb@example.com", "/mail/example.com/a%252Fb"),
+            ("a%2Fb@example.com", "/mail/example.com/a%252fb"),
         ] {
             let Ok(address) = Address::parse(recipient) else { continue };
             assert_eq!(folder(&by_domain(), &address).unwrap().to_str().unwrap(), wanted, "{recipient}");

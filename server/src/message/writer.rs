@@ -43,8 +43,8 @@ impl Refusal {
     #[must_use]
     pub fn reply(&self) -> Reply {
         match self {
-            Self::NoRoom => Reply::NO_STORAGE,
-            Self::Storage(error) if error.kind() == io::ErrorKind::StorageFull => Reply::NO_STORAGE,
+            Self::NoRoom => NO_ROOM,
+            Self::Storage(error) if error.kind() == io::ErrorKind::StorageFull => NO_ROOM,
             Self::HeaderTooLong => Reply::TOO_BIG.with_text("Message header section too long"),
             Self::Storage(_) => STORAGE_FAILED,
         }
@@ -251,6 +251,7 @@ fn header_end(octets: &[u8], from: usize) -> Option<usize> {
 /// First reservation for a message of unknown size.
 const MIN_OCTETS: usize = 4096;
 
+const NO_ROOM: Reply = Reply::new(452, EnhancedCode(4, 3, 1), "Insufficient storage, try again later");
 const STORAGE_FAILED: Reply =
     Reply::new(451, EnhancedCode(4, 3, 0), "Message could not be stored, try again later");
 
