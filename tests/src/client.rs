@@ -47,6 +47,8 @@ pub struct Client {
     /// Received and not yet read as a reply.
     ahead: Vec<u8>,
     transcript: String,
+    /// Octets that the last line of the transcript stands for, if they are too many to be shown.
+    bulk: usize,
 }
 
 impl Client {
@@ -71,7 +73,7 @@ impl Client {
         stream.set_read_timeout(Some(REPLY_LIMIT))?;
         stream.set_write_timeout(Some(REPLY_LIMIT))?;
         stream.set_nodelay(true)?;
-        Ok(Self { stream, ahead: Vec::new(), transcript: String::new() })
+        Ok(Self { stream, ahead: Vec::new(), transcript: String::new(), bulk: 0 })
     }
 
     /// Sends octets as they are.
@@ -80,11 +82,17 @@ impl Client {
     /// When the server no longer takes them.
     pub fn send(&mut self, octets: &[u8]) -> Result<()> {
         if octets.len() <= SHOWN {
+            self.bulk = 0;
             for line in String::from_utf8_lossy(octets).lines() {
                 self.transcript.push_str(&format!("C: {line}\n"));
             }
         } else {
-            self.transcript.push_str(&format!("C: ({} octets)\n", octets.len()));
+            // A message that is sent in pieces is one line.
+            if self.bulk > 0 {
+                self.transcript.truncate(self.transcript.rfind("C: (").unwrap_or(0));
+            }
+            self.bulk += octets.len();
+            self.transcript.push_str(&format!("C: ({} octets)\n", self.bulk));
         }
         self.stream.write_all(octets).with_context(|| format!("sending; so far:\n{}", self.transcript))
     }
@@ -97,6 +105,7 @@ impl Client {
         let mut lines = Vec::new();
         loop {
             let line = self.line()?;
+            self.bulk = 0;
             self.transcript.push_str(&format!("S: {line}\n"));
             let code = line.get(..3).and_then(|code| code.parse::<u16>().ok());
             let code = code.ok_or_else(|| anyhow!("not a reply: {line}\n{}", self.transcript))?;

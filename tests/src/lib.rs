@@ -20,5 +20,6 @@ pub mod peers;
 pub mod port;
 pub mod process;
 pub mod require;
+pub mod site;
 pub mod trace;
 pub mod wait;

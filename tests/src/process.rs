@@ -34,10 +34,6 @@ pub enum Signal {
     Terminate,
     /// `SIGINT`
     Interrupt,
-    /// `SIGSTOP`: the process stands still, the kernel goes on receiving for it.
-    Stop,
-    /// `SIGCONT`
-    Continue,
 }
 
 impl Program {
@@ -79,12 +75,33 @@ impl Program {
     /// # Errors
     /// When the process is gone.
     pub fn signal(&self, signal: Signal) -> Result<()> {
-        let name = match signal {
+        self.send(match signal {
             Signal::Terminate => "-TERM",
             Signal::Interrupt => "-INT",
-            Signal::Stop => "-STOP",
-            Signal::Continue => "-CONT",
-        };
+        })
+    }
+
+    /// Stops every thread where it is; the kernel goes on receiving for the process. Only [`Self::kill`] is of use afterwards.
+    ///
+    /// # Errors
+    /// When the process is gone.
+    pub fn freeze(&self) -> Result<()> {
+        self.send("-STOP")?;
+        // The signal stops one thread, which then stops the others.
+        wait::until("all threads to stop", wait::PATIENCE, || {
+            for task in fs::read_dir(format!("/proc/{}/task", self.id()))? {
+                // A thread may end between the listing and the look.
+                let Ok(stat) = fs::read_to_string(task?.path().join("stat")) else { continue };
+                let state = stat.rsplit_once(") ").map_or("", |(_, state)| state);
+                if !state.starts_with('T') {
+                    return Ok(None);
+                }
+            }
+            Ok(Some(()))
+        })
+    }
+
+    fn send(&self, name: &str) -> Result<()> {
         let status = Command::new("kill").arg(name).arg(self.id().to_string()).status()?;
         if status.success() { Ok(()) } else { Err(anyhow!("{} could not be sent {name}", self.name)) }
     }

@@ -40,17 +40,8 @@ impl Trace {
         let home = TempDir::with_prefix("postern-trace-")?;
         let file = home.path().join("calls");
         let mut strace = Command::new("strace");
-        strace.args([
-            "-f",
-            "-yy",
-            "-s",
-            "80",
-            "-e",
-            &format!("trace={calls}"),
-            "-p",
-            &process.to_string(),
-            "-o",
-        ]);
+        strace.args(["-f", "-yy", "-s", "80", "-e", &format!("trace={calls}"), "-p", &process.to_string()]);
+        strace.arg("-o").arg(&file);
         let mut program = Program::start("strace", strace, &home.path().join("log"), Ending::Terminate)?;
         wait::until("strace to attach", PATIENCE, || {
             program.must_run()?;

@@ -196,6 +196,13 @@ impl Hop {
         self.shared.changed.notify_all();
     }
 
+    /// Closes every connection that is open now, so that the next message needs a new one.
+    pub fn cut(&self) {
+        for stream in self.shared.lock().open.values() {
+            let _ = stream.shutdown(Shutdown::Both);
+        }
+    }
+
     /// How often a phase was reached so far.
     pub fn reached(&self, phase: Phase) -> u64 {
         self.shared.lock().reached.get(&phase).copied().unwrap_or(0)

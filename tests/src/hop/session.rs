@@ -183,7 +183,7 @@ impl Session<'_> {
         if let Some((Fault::Answer(reply), _)) = &fault {
             let answers = if self.shared.protocol == Protocol::Lmtp { envelope.recipients.len() } else { 1 };
             for _ in 0..answers {
-                self.write(reply)?;
+                self.say(reply)?;
             }
             return Ok(());
         }
@@ -220,11 +220,17 @@ impl Session<'_> {
 
     /// Answers `usual`, or does what is armed; true if the answer was positive (2xx or 354).
     fn at(&mut self, phase: Phase, usual: &str) -> io::Result<bool> {
-        let (reply, pause) = match self.shared.reach(phase) {
-            Some((Fault::Answer(reply), _)) => (reply, None),
-            fault => (usual.to_owned(), self.endure(fault)?),
+        let reply = match self.shared.reach(phase) {
+            Some((Fault::Answer(reply), _)) => {
+                self.say(&reply)?;
+                reply
+            }
+            fault => {
+                let pause = self.endure(fault)?;
+                self.write_slowly(usual, pause)?;
+                usual.to_owned()
+            }
         };
-        self.write_slowly(&reply, pause)?;
         // A lie (such as 250 to DATA) is not what the next step needs: the hop goes on as if it had refused.
         Ok(reply.get(..3) == usual.get(..3) && reply.starts_with(['2', '3']))
     }
@@ -232,7 +238,7 @@ impl Session<'_> {
     /// The beginning of the message: gives the pause between lines when it is to be read slowly.
     fn at_body(&mut self) -> io::Result<Option<Duration>> {
         match self.shared.reach(Phase::Body) {
-            Some((Fault::Answer(reply), _)) => self.write(&reply).map(|()| None),
+            Some((Fault::Answer(reply), _)) => self.say(&reply).map(|()| None),
             fault => self.endure(fault),
         }
     }
@@ -240,7 +246,7 @@ impl Session<'_> {
     /// A phase in which nothing is due to be said.
     fn silent(&mut self, phase: Phase) -> io::Result<()> {
         match self.shared.reach(phase) {
-            Some((Fault::Answer(reply), _)) => self.write(&reply),
+            Some((Fault::Answer(reply), _)) => self.say(&reply),
             fault => self.endure(fault).map(drop),
         }
     }
@@ -285,6 +291,16 @@ impl Session<'_> {
     fn listen_only(&mut self) -> io::Result<Option<Duration>> {
         let mut nothing = [0_u8; 4096];
         while self.input.read(&mut nothing)? > 0 {}
+        Err(ErrorKind::ConnectionAborted.into())
+    }
+
+    /// Says this instead of what was due. After 421 the connection is closed (RFC 5321 section 3.8).
+    fn say(&mut self, reply: &str) -> io::Result<()> {
+        self.write(reply)?;
+        if !reply.starts_with("421") {
+            return Ok(());
+        }
+        self.output.shutdown(Shutdown::Write)?;
         Err(ErrorKind::ConnectionAborted.into())
     }
 
