@@ -54,6 +54,17 @@ impl Authority {
         self.home.path().join("ca.pem")
     }
 
+    /// Its certificate as a Secret document with the key `ca.crt`.
+    ///
+    /// # Errors
+    /// When the file is gone.
+    pub fn secret(&self, name: &str) -> Result<String> {
+        let certificate = indented(&fs::read_to_string(self.file())?);
+        Ok(format!(
+            "---\napiVersion: v1\nkind: Secret\nmetadata: {{name: {name}}}\nstringData:\n  ca.crt: |\n{certificate}"
+        ))
+    }
+
     /// Makes a certificate for these DNS names; the first is also its common name. Every call makes another key.
     ///
     /// # Errors
@@ -89,7 +100,6 @@ impl Authority {
 impl Pair {
     /// The pair as a `kubernetes.io/tls` Secret document.
     pub fn secret(&self, name: &str) -> String {
-        let indented = |pem: &str| pem.lines().map(|line| format!("    {line}\n")).collect::<String>();
         format!(
             "---\napiVersion: v1\nkind: Secret\nmetadata: {{name: {name}}}\ntype: kubernetes.io/tls\nstringData:\n  \
              tls.crt: |\n{}  tls.key: |\n{}",
@@ -106,4 +116,9 @@ impl Pair {
         fs::write(folder.join("tls.crt"), &self.certificate)?;
         Ok(fs::write(folder.join("tls.key"), &self.key)?)
     }
+}
+
+/// As the value of a YAML block.
+fn indented(pem: &str) -> String {
+    pem.lines().map(|line| format!("    {line}\n")).collect()
 }

@@ -47,6 +47,22 @@ fn postfix_delivers_into_its_mailboxes_and_refuses_strangers() -> Result<()> {
 }
 
 #[test]
+fn postfix_speaks_tls_after_starttls_and_from_the_first_octet() -> Result<()> {
+    if !require::peers(&["postfix", "swaks", "openssl"])? {
+        return Ok(());
+    }
+    let postfix = Postfix::with_tls(&["anna"], &Authority::new()?.issue(&["postfix.example.test"])?)?;
+    let to = ["--to", "anna@example.test", "--from", "s@example.org"];
+    for (tls, address) in [("--tls", postfix.address()), ("--tls-on-connect", postfix.implicit_address())] {
+        let sent = swaks(address, &[&to[..], &[tls]].concat())?;
+        assert_eq!(sent.status, 0, "{tls}: {}", sent.transcript);
+    }
+    wait::until("two deliveries", PATIENCE, || {
+        Ok((postfix.mailbox("anna").count("using TLSv1.3 with cipher")? == 2).then_some(()))
+    })
+}
+
+#[test]
 fn dovecot_answers_for_each_recipient_and_a_quota_can_be_raised() -> Result<()> {
     if !require::peers(&["dovecot"])? {
         return Ok(());

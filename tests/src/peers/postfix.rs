@@ -9,6 +9,7 @@ use std::process::Command;
 use anyhow::{Context, Result};
 use tempfile::TempDir;
 
+use crate::certificate::Pair;
 use crate::client::Client;
 use crate::maildir::Maildir;
 use crate::port::Port;
@@ -21,6 +22,7 @@ use crate::wait::{self, PATIENCE};
 pub struct Postfix {
     _master: Program,
     port: Port,
+    implicit: Port,
     home: TempDir,
 }
 
@@ -30,15 +32,40 @@ impl Postfix {
     /// # Errors
     /// When its folders cannot be made or it does not come up; the error carries its log.
     pub fn start(mailboxes: &[&str]) -> Result<Self> {
+        Self::launch(mailboxes, None)
+    }
+
+    /// As [`Self::start`], with STARTTLS and a second port for implicit TLS.
+    ///
+    /// # Errors
+    /// As for [`Self::start`].
+    pub fn with_tls(mailboxes: &[&str], pair: &Pair) -> Result<Self> {
+        Self::launch(mailboxes, Some(pair))
+    }
+
+    fn launch(mailboxes: &[&str], pair: Option<&Pair>) -> Result<Self> {
         let home = super::open_home("postern-postfix-")?;
-        let port = Port::reserve()?;
+        let (port, implicit) = (Port::reserve()?, Port::reserve()?);
         for folder in ["config", "queue", "data", "mail"] {
             fs::create_dir(home.path().join(folder))?;
         }
         process::run(Command::new("chown").arg("postfix").arg(home.path().join("data")))?;
         chown(home.path().join("mail"), Some(MAIL_USER), Some(MAIL_USER))?;
-        fs::write(home.path().join("config/main.cf"), main_cf(&home, mailboxes))?;
-        fs::write(home.path().join("config/master.cf"), master_cf(&port))?;
+        let (mut main, mut master) = (main_cf(&home, mailboxes), master_cf(&port));
+        if let Some(pair) = pair {
+            let chain = home.path().join("config/tls.pem");
+            fs::write(&chain, format!("{}{}", pair.key, pair.certificate))?;
+            let chain = chain.display();
+            main.push_str(&format!(
+                "smtpd_tls_security_level = may\nsmtpd_tls_chain_files = {chain}\nsmtpd_tls_received_header = yes\n"
+            ));
+            master.push_str(&format!(
+                "127.0.0.1:{} inet n - n - - smtpd\n  -o smtpd_tls_wrappermode=yes\n",
+                implicit.number()
+            ));
+        }
+        fs::write(home.path().join("config/main.cf"), main)?;
+        fs::write(home.path().join("config/master.cf"), master)?;
         process::run(Command::new("postfix").arg("-c").arg(home.path().join("config")).arg("check"))?;
 
         let master = require::program("master").context("Postfix's master is not installed")?;
@@ -52,12 +79,17 @@ impl Postfix {
             Ok(Client::connect(port.address()).ok())
         })
         .with_context(|| fs::read_to_string(log).unwrap_or_default())?;
-        Ok(Self { _master: master, port, home })
+        Ok(Self { _master: master, port, implicit, home })
     }
 
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.port.address()
+    }
+
+    /// Where it listens for implicit TLS, if it was started with a certificate.
+    pub fn implicit_address(&self) -> SocketAddr {
+        self.implicit.address()
     }
 
     /// The mailbox of a local part.
