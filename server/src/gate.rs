@@ -7,9 +7,11 @@ use arc_swap::ArcSwap;
 use crate::auth::Authenticator;
 use crate::capacity::Capacity;
 use crate::drain::Drain;
+use crate::handoff::HandOff;
 use crate::message::MessageStore;
 use crate::metrics::Metrics;
 use crate::snapshot::Snapshot;
+use crate::store::MemoryStore;
 use crate::throttle::Counters;
 
 /// The server as connections see it: the policy in force and the services of the process.
@@ -26,6 +28,10 @@ pub struct Gate {
     pub metrics: Metrics,
     /// Messages in hand.
     pub messages: MessageStore,
+    /// The way to next hops.
+    pub handoff: HandOff,
+    /// What expressions count and remember.
+    pub store: MemoryStore,
     /// Whether the process is about to end.
     pub drain: Drain,
     /// The host's own name, for where the policy names none.
@@ -35,9 +41,16 @@ pub struct Gate {
 impl Gate {
     /// Puts a first policy in force.
     #[must_use]
-    pub fn new(first: Snapshot, capacity: Capacity, metrics: Metrics, messages: MessageStore) -> Self {
+    pub fn new(
+        first: Snapshot,
+        capacity: Capacity,
+        metrics: Metrics,
+        messages: MessageStore,
+        handoff: HandOff,
+    ) -> Self {
         metrics.applied(&first);
         resize(&messages, &first);
+        handoff.in_force(&first.policy.routes);
         Self {
             current: ArcSwap::from_pointee(first),
             capacity,
@@ -45,6 +58,8 @@ impl Gate {
             throttles: Counters::default(),
             metrics,
             messages,
+            handoff,
+            store: MemoryStore::default(),
             drain: Drain::default(),
             hostname: own_hostname(),
         }
@@ -60,6 +75,7 @@ impl Gate {
     pub fn replace(&self, next: Snapshot) {
         self.metrics.applied(&next);
         resize(&self.messages, &next);
+        self.handoff.in_force(&next.policy.routes);
         self.current.store(Arc::new(next));
     }
 }

@@ -1,11 +1,13 @@
 //! The questions of the session, and who answers them.
 
-use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
+use postern_core::handoff::Outcome;
 use postern_core::expr::{Lookup, LookupFailure, Value};
 use postern_core::message::draft::Draft;
 use postern_core::message::rope::Piece;
+use postern_core::policy::listener::Protocol;
 use postern_core::session::check::{Check, CheckResult, Dmarc, DmarcPolicy, MessageResults};
 use postern_core::session::event::{Delivery, HandedOff};
 use postern_core::session::question::{
@@ -13,10 +15,11 @@ use postern_core::session::question::{
 };
 use postern_core::smtp::reply::{EnhancedCode, Reply};
 use postern_core::verdict::Verdict;
+use tokio::time::Instant;
 
 use super::Connection;
-use crate::auth::Outcome;
-use crate::handoff::Verification;
+use crate::auth;
+use crate::handoff::{self, Answers, Inquiry, Verification};
 use crate::message::{Content, ContentBuilder};
 use crate::metrics::{AuthOutcome, MessageOutcome};
 use crate::throttle::CounterKey;
@@ -81,9 +84,9 @@ impl Connection {
         let (outcome, counted) = match credentials {
             Credentials::Password { user, password } => {
                 match self.gate.authenticator.authenticate(&self.snapshot, &user, password).await {
-                    Outcome::Account(account) => (Authentication::Account(account), AuthOutcome::Accepted),
-                    Outcome::Wrong => (Authentication::Wrong, AuthOutcome::Refused),
-                    Outcome::Unavailable => (Authentication::Unavailable, AuthOutcome::Unavailable),
+                    auth::Outcome::Account(account) => (Authentication::Account(account), AuthOutcome::Accepted),
+                    auth::Outcome::Wrong => (Authentication::Wrong, AuthOutcome::Refused),
+                    auth::Outcome::Unavailable => (Authentication::Unavailable, AuthOutcome::Unavailable),
                 }
             }
             Credentials::Token { .. } => (Authentication::Unavailable, AuthOutcome::Unavailable),
@@ -95,11 +98,16 @@ impl Connection {
     /// The first refusal among the next hops of new recipients.
     async fn verify(&self, verify: Verify) -> Option<Reply> {
         for (recipient, route) in &verify.recipients {
-            let answer =
-                self.gate.handoff.verify(route, &verify.envelope, recipient, &verify.hostname).await;
-            match answer {
+            let inquiry = Inquiry {
+                hostname: &verify.hostname,
+                route,
+                sender: &verify.envelope.sender,
+                parameters: &verify.envelope.parameters,
+                recipient,
+            };
+            match self.gate.handoff.verify(inquiry).await {
                 Verification::Accepted => {}
-                Verification::Refused(reply) => return Some(reply),
+                Verification::Refused(reply) | Verification::Unreachable(reply) => return Some(reply),
             }
         }
         None
@@ -111,9 +119,29 @@ impl Connection {
             return HandedOff { overall: UNABLE, each: vec![UNABLE; recipients] };
         };
         let octets = content.octets();
-        let handed_off = self.gate.handoff.deliver(delivery, content).await;
-        self.gate.metrics.message(outcome_of(&handed_off.overall), octets);
-        handed_off
+        let answers = match self.session.client().listener.protocol {
+            Protocol::Smtp => Answers::One,
+            Protocol::Lmtp => Answers::PerRecipient,
+        };
+        let copies = delivery.copies.into_iter();
+        let delivered = self
+            .gate
+            .handoff
+            .deliver(handoff::Delivery {
+                id: delivery.id.to_string().into(),
+                hostname: delivery.hostname,
+                sender: delivery.envelope.sender,
+                parameters: delivery.envelope.parameters,
+                copies: copies.map(|copy| handoff::Copy { recipient: copy.recipient, route: copy.route }).collect(),
+                content,
+                delivered_to: delivery.delivered_to,
+                answers,
+                deadline: Instant::now() + CLIENT_PATIENCE,
+            })
+            .await;
+        self.gate.metrics.message(outcome_of(&delivered.overall), octets);
+        let each = delivered.outcomes.iter().map(Outcome::reply).collect();
+        HandedOff { overall: delivered.overall, each }
     }
 
     /// The message as it goes out: our fields, then what was received with its changes.
@@ -152,5 +180,9 @@ fn outcome_of(reply: &Reply) -> MessageOutcome {
         () => MessageOutcome::Deferred,
     }
 }
+
+/// How long a client waits for the reply after its final dot (RFC 5321 section 4.5.3.2.6 asks for 10
+/// minutes), less what the way back may take. The loader holds filters and final replies below it.
+const CLIENT_PATIENCE: Duration = Duration::from_secs(9 * 60 + 30);
 
 const UNABLE: Reply = Reply::new(451, EnhancedCode(4, 3, 5), "Unable to handle this now, try again later");
