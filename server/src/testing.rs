@@ -72,5 +72,6 @@ pub(crate) fn gate(policy: Policy) -> Arc<Gate> {
     let capacity = Capacity::default();
     let first = Snapshot::compile(policy, &TlsContext::new().unwrap(), &capacity).unwrap();
     let messages = MessageStore::new(std::env::temp_dir(), Budget::new(0, 0));
-    Arc::new(Gate::new(first, capacity, Metrics::default(), messages))
+    let handoff = HandOff::new(handoff::Metrics::default(), Arc::new(handoff::InMemory::new(100)));
+    Arc::new(Gate::new(first, capacity, Metrics::default(), messages, handoff))
 }

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use postern_core::handoff::Outcome;
 use postern_core::expr::{Lookup, LookupFailure, Value};
 use postern_core::message::draft::Draft;
-use postern_core::message::rope::Piece;
+use postern_core::message::Piece;
 use postern_core::policy::listener::Protocol;
 use postern_core::session::check::{Check, CheckResult, Dmarc, DmarcPolicy, MessageResults};
 use postern_core::session::event::{Delivery, HandedOff};
@@ -73,7 +73,7 @@ impl Connection {
         // An index comes from this very policy, so that nothing is found only if the session is wrong.
         let Some(throttle) = self.session.policy().throttles.get(index) else { return false };
         let admitted =
-            self.gate.throttles.admit(CounterKey::of(throttle).value(key).build(), throttle, Timestamp::now());
+            self.gate.throttles.admit(CounterKey::of(throttle, key), throttle, Timestamp::now());
         if !admitted {
             self.gate.metrics.throttled(throttle.class);
         }
@@ -85,7 +85,7 @@ impl Connection {
             Credentials::Password { user, password } => {
                 match self.gate.authenticator.authenticate(&self.snapshot, &user, password).await {
                     auth::Outcome::Account(account) => (Authentication::Account(account), AuthOutcome::Accepted),
-                    auth::Outcome::Wrong => (Authentication::Wrong, AuthOutcome::Refused),
+                    auth::Outcome::Wrong => (Authentication::Wrong, AuthOutcome::Wrong),
                     auth::Outcome::Unavailable => (Authentication::Unavailable, AuthOutcome::Unavailable),
                 }
             }
