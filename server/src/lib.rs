@@ -3,6 +3,7 @@
 pub mod accepted;
 pub mod auth;
 pub mod capacity;
+pub mod connection;
 pub mod drain;
 pub mod gate;
 pub mod handoff;
@@ -10,6 +11,7 @@ pub mod listener;
 pub mod message;
 pub mod metrics;
 pub mod snapshot;
+pub mod store;
 pub mod throttle;
 pub mod tls;
 

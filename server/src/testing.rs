@@ -13,6 +13,7 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
 use crate::capacity::Capacity;
 use crate::gate::Gate;
+use crate::handoff::{self, HandOff};
 use crate::message::{Budget, MessageStore};
 use crate::metrics::Metrics;
 use crate::snapshot::Snapshot;

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use postern_core::handoff::Outcome;
 use postern_core::expr::{Lookup, LookupFailure, Value};
+use postern_core::handoff::Outcome;
 use postern_core::message::draft::Draft;
-use postern_core::message::Piece;
+use postern_core::message::draft::Piece;
 use postern_core::policy::listener::Protocol;
 use postern_core::session::check::{Check, CheckResult, Dmarc, DmarcPolicy, MessageResults};
 use postern_core::session::event::{Delivery, HandedOff};
@@ -33,7 +33,9 @@ impl Connection {
                 self.allotment = self.gate.messages.reserve(octets);
                 Answer::Admitted(self.allotment.is_some())
             }
-            Question::Authenticate(credentials) => Answer::Authentication(self.authenticate(credentials).await),
+            Question::Authenticate(credentials) => {
+                Answer::Authentication(self.authenticate(credentials).await)
+            }
             Question::Verify(verify) => Answer::Verified(self.verify(*verify).await),
             // What this build cannot ask is never taken for a yes: checks have a temporary error,
             // directories are unavailable, filters defer. `serve` refuses policies that would need them.
@@ -64,7 +66,9 @@ impl Connection {
             Lookup::CounterIncrease { key, by, .. } => Value::Integer(store.increase(key, *by)),
             Lookup::Dns { .. } => return Err(LookupFailure::Dns("there is no resolver".into())),
             Lookup::IsLocalAddress { .. } => {
-                return Err(LookupFailure::Directory("directories outside of the policy cannot be asked".into()));
+                return Err(LookupFailure::Directory(
+                    "directories outside of the policy cannot be asked".into(),
+                ));
             }
         })
     }
@@ -72,8 +76,7 @@ impl Connection {
     fn count(&self, index: usize, key: &str) -> bool {
         // An index comes from this very policy, so that nothing is found only if the session is wrong.
         let Some(throttle) = self.session.policy().throttles.get(index) else { return false };
-        let admitted =
-            self.gate.throttles.admit(CounterKey::of(throttle, key), throttle, Timestamp::now());
+        let admitted = self.gate.throttles.admit(CounterKey::of(throttle, key), throttle, Timestamp::now());
         if !admitted {
             self.gate.metrics.throttled(throttle.class);
         }
@@ -84,7 +87,9 @@ impl Connection {
         let (outcome, counted) = match credentials {
             Credentials::Password { user, password } => {
                 match self.gate.authenticator.authenticate(&self.snapshot, &user, password).await {
-                    auth::Outcome::Account(account) => (Authentication::Account(account), AuthOutcome::Accepted),
+                    auth::Outcome::Account(account) => {
+                        (Authentication::Account(account), AuthOutcome::Accepted)
+                    }
                     auth::Outcome::Wrong => (Authentication::Wrong, AuthOutcome::Wrong),
                     auth::Outcome::Unavailable => (Authentication::Unavailable, AuthOutcome::Unavailable),
                 }
@@ -132,7 +137,9 @@ impl Connection {
                 hostname: delivery.hostname,
                 sender: delivery.envelope.sender,
                 parameters: delivery.envelope.parameters,
-                copies: copies.map(|copy| handoff::Copy { recipient: copy.recipient, route: copy.route }).collect(),
+                copies: copies
+                    .map(|copy| handoff::Copy { recipient: copy.recipient, route: copy.route })
+                    .collect(),
                 content,
                 delivered_to: delivery.delivered_to,
                 answers,

@@ -244,10 +244,7 @@ impl Connection {
         Ok(Next::Event(Event::Secured(session_tls(&facts))))
     }
 
-    async fn receive_data(
-        &mut self,
-        limits: Reception,
-    ) -> io::Result<Next> {
+    async fn receive_data(&mut self, limits: Reception) -> io::Result<Next> {
         let mut incoming = self.begin_message(limits);
         if let Some(event) = incoming.read_data(&mut self.wire).await? {
             return Ok(Next::Event(event));
@@ -255,12 +252,7 @@ impl Connection {
         Ok(Next::Event(self.received(incoming).await))
     }
 
-    async fn receive_chunk(
-        &mut self,
-        size: u64,
-        last: bool,
-        limits: Reception,
-    ) -> io::Result<Next> {
+    async fn receive_chunk(&mut self, size: u64, last: bool, limits: Reception) -> io::Result<Next> {
         let mut incoming = match self.incoming.take() {
             Some(incoming) => incoming,
             None => self.begin_message(limits),

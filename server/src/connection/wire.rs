@@ -162,7 +162,11 @@ impl Wire {
     }
 
     /// Throws away what was received in clear, and shakes hands.
-    pub(super) async fn start_tls(&mut self, acceptor: &TlsAcceptor, limit: Duration) -> io::Result<TlsFacts> {
+    pub(super) async fn start_tls(
+        &mut self,
+        acceptor: &TlsAcceptor,
+        limit: Duration,
+    ) -> io::Result<TlsFacts> {
         let in_clear = std::mem::take(&mut self.reader).discard();
         if in_clear > 0 {
             tracing::warn!(octets = in_clear, "clear text behind STARTTLS was thrown away");
@@ -176,7 +180,9 @@ impl Wire {
     pub(super) async fn close(&mut self) -> io::Result<()> {
         self.flush().await?;
         if let Some(stream) = &mut self.stream {
-            timeout(PATIENCE, stream.shutdown()).await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+            timeout(PATIENCE, stream.shutdown())
+                .await
+                .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
         }
         Ok(())
     }
