@@ -14,6 +14,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::{Registry, Unit};
 
 use crate::capacity::Full;
+use crate::handoff;
 use crate::snapshot::Snapshot;
 
 /// All metrics of the process.
@@ -32,6 +33,7 @@ pub struct Metrics {
     reloads: Family<ReloadLabels, Counter>,
     revision: Family<RevisionLabels, Gauge>,
     certificates: Family<CertificateLabels, Gauge>,
+    handoff: handoff::Metrics,
 }
 
 /// Why a connection ended before it was a session.
@@ -105,6 +107,7 @@ impl Default for Metrics {
             reloads: Family::default(),
             revision: Family::default(),
             certificates: Family::default(),
+            handoff: handoff::Metrics::default(),
         };
         metrics.register();
         metrics
@@ -140,6 +143,13 @@ impl Metrics {
             Unit::Seconds,
             self.certificates.clone(),
         );
+        self.handoff.register(r);
+    }
+
+    /// The counters of the hand-off.
+    #[must_use]
+    pub fn handoff(&self) -> handoff::Metrics {
+        self.handoff.clone()
     }
 
     /// A session has begun; it is open until the returned value is dropped.

@@ -204,7 +204,6 @@ impl<H: Handler> Accepting<H> {
                 () = gate.drain.closing() => None,
             };
             if let Some(accepted) = accepted {
-                let _open = gate.metrics.session_begins(&accepted.listener.name);
                 handler.serve(accepted, Arc::clone(&gate)).await;
             }
         });
