@@ -1,0 +1,14 @@
+//! From files or cached objects to an [`ObjectSet`].
+
+mod folder;
+mod manifest;
+mod object;
+mod secrets;
+
+pub use folder::read_folder;
+pub(crate) use manifest::is_dns_label;
+pub use manifest::{read_objects, read_yaml};
+pub(crate) use object::Source;
+pub use object::{Object, ObjectSet};
+pub(crate) use secrets::SecretValue;
+pub use secrets::{ConfigMap, SecretObject};
