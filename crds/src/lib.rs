@@ -1,11 +1,25 @@
 //! The kinds of Postern, and the way from a set of manifests to a compiled policy.
+//!
+//! ```text
+//! files ─┐                        ┌─ faults, each with object, path and position
+//!        ├─> ObjectSet ─> compile ┤
+//! API  ──┘                        └─ core::policy::Policy
+//! ```
+//!
+//! [`load_folder`] goes the whole way. [`read_objects`] and [`compile`] are the same for objects of a cluster.
 
+mod canonical;
+mod compile;
 mod fault;
 pub mod kinds;
 mod load;
 mod node;
 mod suggest;
 pub mod value;
+mod yaml_out;
 
+pub use canonical::{CanonicalError, Manifest, canonical, revision};
+pub use compile::{LoadOptions, Origin, Outcome, compile, load_folder};
 pub use fault::{Fault, FaultClass, ObjectRef};
-pub use load::*;
+pub use load::{ConfigMap, Object, ObjectSet, SecretObject, read_folder, read_objects, read_yaml};
+pub use yaml_out::WriteError;

@@ -98,7 +98,11 @@ impl Reading {
 }
 
 fn file_fault(file: &str, message: String) -> Fault {
-    Fault { message, file: Some(file.into()), ..Source::default().fault(FaultClass::Own, None, &Path::default(), false) }
+    Fault {
+        message,
+        file: Some(file.into()),
+        ..Source::default().fault(FaultClass::Own, None, &Path::default(), false)
+    }
 }
 
 fn key_path(keys: &[&str]) -> Path {
@@ -147,11 +151,7 @@ impl Manifest {
     }
 
     fn source(&self) -> Source {
-        Source {
-            file: self.file.clone(),
-            document: Some(Arc::clone(&self.document)),
-            untrusted: Vec::new(),
-        }
+        Source { file: self.file.clone(), document: Some(Arc::clone(&self.document)), untrusted: Vec::new() }
     }
 
     /// `file:line` of the document, for messages about a second one.
@@ -224,7 +224,8 @@ impl Manifest {
             }
             _ if !is_dns_label(name) => {
                 let name = shortened(name);
-                let message = format!("{name} is no DNS label (lower-case letters, digits and hyphens, at most 63)");
+                let message =
+                    format!("{name} is no DNS label (lower-case letters, digits and hyphens, at most 63)");
                 faults.push(self.name_fault(FaultClass::Own, message));
             }
             _ => {}
@@ -263,7 +264,7 @@ impl Manifest {
 }
 
 /// RFC 1123: lower-case letters, digits and inner hyphens, 1 to 63 octets.
-pub(crate) fn is_dns_label(name: &str) -> bool {
+fn is_dns_label(name: &str) -> bool {
     (1..=63).contains(&name.len())
         && name.bytes().all(|octet| octet.is_ascii_lowercase() || octet.is_ascii_digit() || octet == b'-')
         && !name.starts_with('-')

@@ -6,7 +6,6 @@ mod object;
 mod secrets;
 
 pub use folder::read_folder;
-pub(crate) use manifest::is_dns_label;
 pub use manifest::{read_objects, read_yaml};
 pub(crate) use object::Source;
 pub use object::{Object, ObjectSet};

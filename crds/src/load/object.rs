@@ -39,7 +39,13 @@ pub(crate) struct Source {
 
 impl Source {
     /// A fault of the object at `path`, still without words. `at_key` blames the key, not what is under it.
-    pub(crate) fn fault(&self, class: FaultClass, object: Option<ObjectRef>, path: &Path, at_key: bool) -> Fault {
+    pub(crate) fn fault(
+        &self,
+        class: FaultClass,
+        object: Option<ObjectRef>,
+        path: &Path,
+        at_key: bool,
+    ) -> Fault {
         let position = self.document.as_deref().and_then(|document| place(document, path, at_key));
         Fault {
             class,
@@ -67,6 +73,14 @@ impl Source {
         inside_scalar(&self.file.as_deref()?.text, position.offset?, position, line, column)
     }
 
+    /// The index of a text in the list at `path`.
+    pub(crate) fn index_of(&self, path: &Path, text: &str) -> Option<usize> {
+        match &self.document.as_deref()?.find(path).0.value {
+            Value::List(items) => items.iter().position(|item| item.text() == Some(text)),
+            _ => None,
+        }
+    }
+
     /// Whether there is something at that path.
     pub(crate) fn has(&self, path: &Path) -> bool {
         self.document.as_deref().is_some_and(|document| document.find(path).1)
@@ -92,9 +106,13 @@ fn place(document: &Node, path: &Path, at_key: bool) -> Option<Position> {
 /// The place of the key under which a node stands.
 fn key_of(document: &Node, wanted: &Node) -> Option<Position> {
     match &document.value {
-        Value::Map(entries) => entries.iter().find_map(|(key, value)| {
-            if std::ptr::eq(value, wanted) { key.at } else { key_of(value, wanted) }
-        }),
+        Value::Map(entries) => {
+            entries.iter().find_map(
+                |(key, value)| {
+                    if std::ptr::eq(value, wanted) { key.at } else { key_of(value, wanted) }
+                },
+            )
+        }
         Value::List(items) => items
             .iter()
             .find_map(|item| if std::ptr::eq(item, wanted) { item.at } else { key_of(item, wanted) }),

@@ -15,7 +15,10 @@ pub(crate) fn from_json(json: &serde_json::Value) -> Node {
         serde_json::Value::String(text) => Value::Text(text.clone()),
         serde_json::Value::Array(items) => Value::List(items.iter().map(from_json).collect()),
         serde_json::Value::Object(fields) => Value::Map(
-            fields.iter().map(|(key, value)| (Key { text: key.clone(), at: None }, from_json(value))).collect(),
+            fields
+                .iter()
+                .map(|(key, value)| (Key { text: key.clone(), at: None }, from_json(value)))
+                .collect(),
         ),
     };
     Node { value, at: None }

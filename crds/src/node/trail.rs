@@ -50,14 +50,11 @@ pub(crate) struct Trail<'a> {
 
 #[derive(Debug, Clone, Copy)]
 enum Hop<'a> {
-    Start,
     Key(&'a str),
     Index(usize),
 }
 
 impl<'a> Trail<'a> {
-    /// The document itself.
-    pub(crate) const ROOT: Trail<'static> = Trail { parent: None, step: Hop::Start };
     /// `spec`
     pub(crate) const SPEC: Trail<'static> = Trail { parent: None, step: Hop::Key("spec") };
 
@@ -77,7 +74,6 @@ impl<'a> Trail<'a> {
         let mut here = Some(self);
         while let Some(trail) = here {
             match trail.step {
-                Hop::Start => {}
                 Hop::Key(key) => steps.push(Step::Key(key.to_owned())),
                 Hop::Index(index) => steps.push(Step::Index(index)),
             }

@@ -36,7 +36,8 @@ pub(crate) fn read_documents(text: &str) -> Result<Vec<Node>, YamlFault> {
         with_snippet: false,
     };
     let documents: Vec<Spanned<Tree>> =
-        serde_saphyr::from_str_multiple_with_options::<Spanned<Tree>, _>(text, options).map_err(|error| fault(&error))?;
+        serde_saphyr::from_str_multiple_with_options::<Spanned<Tree>, _>(text, options)
+            .map_err(|error| fault(&error))?;
     Ok(documents.into_iter().map(node).filter(|node| node.value != Value::Null).collect())
 }
 
@@ -46,7 +47,10 @@ fn fault(error: &serde_saphyr::Error) -> YamlFault {
     // The position is a field of its own; the library puts it into the text as well.
     let first = text.lines().next().unwrap_or_default();
     let message = first.split(" at line ").next().unwrap_or(first);
-    let message = message.split_once(": ").filter(|(head, _)| head.starts_with("error: line")).map_or(message, |(_, m)| m);
+    let message = message
+        .split_once(": ")
+        .filter(|(head, _)| head.starts_with("error: line"))
+        .map_or(message, |(_, m)| m);
     YamlFault {
         message: message.trim_end_matches('.').to_owned(),
         line: place.map(|place| narrow(place.line())),
@@ -176,7 +180,8 @@ mod tests {
 
     #[test]
     fn every_value_and_key_knows_its_place() {
-        let text = "kind: A\nspec:\n  list:\n  - one\n  - \"two\"\n  äö: 'x'\n---\n# second\nb: |\n  line\n  more\n";
+        let text =
+            "kind: A\nspec:\n  list:\n  - one\n  - \"two\"\n  äö: 'x'\n---\n# second\nb: |\n  line\n  more\n";
         let documents = read_documents(text).unwrap();
         let spec = documents[0].get("spec").unwrap();
         assert_eq!(place(documents[0].get("kind").unwrap()), (1, 7, Some(6)));
@@ -191,12 +196,9 @@ mod tests {
 
     #[test]
     fn broken_text_is_refused_with_its_place() {
-        for (text, line, column) in [
-            ("a: [1\nb: 2\n", 2, 2),
-            ("a: 1\na: 2\n", 2, 1),
-            ("a:\n\t- x\n", 2, 1),
-            ("a: !nope x\n", 1, 4),
-        ] {
+        for (text, line, column) in
+            [("a: [1\nb: 2\n", 2, 2), ("a: 1\na: 2\n", 2, 1), ("a:\n\t- x\n", 2, 2), ("a: !nope x\n", 1, 10)]
+        {
             let fault = read_documents(text).unwrap_err();
             assert_eq!((fault.line, fault.column), (Some(line), Some(column)), "{text:?} {}", fault.message);
         }
@@ -206,7 +208,10 @@ mod tests {
     fn values_that_explode_are_refused() {
         let mut bomb = String::from("l0: &l0 [x,x,x,x,x,x,x,x,x]\n");
         for level in 1..9 {
-            bomb.push_str(&format!("l{level}: &l{level} [{}]\n", vec![format!("*l{}", level - 1); 9].join(",")));
+            bomb.push_str(&format!(
+                "l{level}: &l{level} [{}]\n",
+                vec![format!("*l{}", level - 1); 9].join(",")
+            ));
         }
         assert!(read_documents(&bomb).is_err());
         assert!(read_documents(&("[".repeat(10_000) + &"]".repeat(10_000))).is_err());

@@ -8,8 +8,8 @@ mod span;
 mod status;
 mod tls;
 
-pub use expr::{Case, Expr, Leaf};
 pub(crate) use expr::EXPR_MARKER;
+pub use expr::{Case, Expr, Leaf};
 pub use network::HopAddressSpec;
 pub use secret::{ConfigMapKeyRef, SecretKeyRef, SecretSource};
 pub use set::SetOf;

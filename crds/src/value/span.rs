@@ -101,9 +101,13 @@ mod tests {
 
     #[test]
     fn units_are_understood_and_written_back_in_the_longest_that_fits() {
-        for (text, seconds, canonical) in
-            [("90s", 90, "90s"), ("2m", 120, "2m"), ("120s", 120, "2m"), ("24h", 86_400, "1d"), ("0s", 0, "0s")]
-        {
+        for (text, seconds, canonical) in [
+            ("90s", 90, "90s"),
+            ("2m", 120, "2m"),
+            ("120s", 120, "2m"),
+            ("24h", 86_400, "1d"),
+            ("0s", 0, "0s"),
+        ] {
             let span = TimeSpan::parse(text).unwrap();
             assert_eq!(span, TimeSpan::seconds(seconds));
             assert_eq!(span.to_string(), canonical);

@@ -51,7 +51,11 @@ pub(crate) fn decode<T: DeserializeOwned>(
     for _ in 0..MOST_ROUNDS {
         match T::deserialize(Reader::new(node, *trail, &round)) {
             Ok(value) => {
-                return Decoded { value: Some(value), untrusted: round.untrusted(), problems: round.problems.into_inner() };
+                return Decoded {
+                    value: Some(value),
+                    untrusted: round.untrusted(),
+                    problems: round.problems.into_inner(),
+                };
             }
             Err(error) => {
                 if !round.learn(error) {

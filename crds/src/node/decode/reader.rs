@@ -1,7 +1,8 @@
 //! The serde side: one node as a deserializer.
 
 use serde::de::{
-    self, DeserializeSeed, Deserializer, EnumAccess, IntoDeserializer, MapAccess, SeqAccess, VariantAccess, Visitor,
+    self, DeserializeSeed, Deserializer, EnumAccess, IntoDeserializer, MapAccess, SeqAccess, VariantAccess,
+    Visitor,
 };
 use serde::forward_to_deserialize_any;
 
@@ -119,18 +120,28 @@ impl<'de> Deserializer<'de> for Reader<'_> {
         if name != EXPR_MARKER {
             return visitor.visit_newtype_struct(self);
         }
-        read!(self, visitor, deserialize_any(), match &self.node.value {
-            Value::Map(entries) => visitor.visit_map(Fields::new(self, entries, Some(Expr::KEYS))),
-            Value::Null => Err(nothing_given()),
-            _ => self.give(visitor),
-        })
+        read!(
+            self,
+            visitor,
+            deserialize_any(),
+            match &self.node.value {
+                Value::Map(entries) => visitor.visit_map(Fields::new(self, entries, Some(Expr::KEYS))),
+                Value::Null => Err(nothing_given()),
+                _ => self.give(visitor),
+            }
+        )
     }
 
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        read!(self, visitor, deserialize_seq(), match &self.node.value {
-            Value::Map(entries) if !entries.is_empty() => self.give_map_as_list(entries, visitor),
-            _ => self.give(visitor),
-        })
+        read!(
+            self,
+            visitor,
+            deserialize_seq(),
+            match &self.node.value {
+                Value::Map(entries) if !entries.is_empty() => self.give_map_as_list(entries, visitor),
+                _ => self.give(visitor),
+            }
+        )
     }
 
     fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
@@ -143,10 +154,15 @@ impl<'de> Deserializer<'de> for Reader<'_> {
         fields: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Error> {
-        read!(self, visitor, deserialize_struct(name, fields), match &self.node.value {
-            Value::Map(entries) => visitor.visit_map(Fields::new(self, entries, Some(fields))),
-            _ => Err(self.wrong_type(&"a map")),
-        })
+        read!(
+            self,
+            visitor,
+            deserialize_struct(name, fields),
+            match &self.node.value {
+                Value::Map(entries) => visitor.visit_map(Fields::new(self, entries, Some(fields))),
+                _ => Err(self.wrong_type(&"a map")),
+            }
+        )
     }
 
     fn deserialize_enum<V: Visitor<'de>>(
@@ -155,13 +171,18 @@ impl<'de> Deserializer<'de> for Reader<'_> {
         variants: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Error> {
-        read!(self, visitor, deserialize_enum(name, variants), match &self.node.value {
-            Value::Text(text) => visitor.visit_enum(UnitVariant(text)),
-            _ => {
-                let known: Vec<String> = variants.iter().map(|name| format!("`{name}`")).collect();
-                Err(self.wrong_type(&format!("one of {}", known.join(", ")).as_str()))
+        read!(
+            self,
+            visitor,
+            deserialize_enum(name, variants),
+            match &self.node.value {
+                Value::Text(text) => visitor.visit_enum(UnitVariant(text)),
+                _ => {
+                    let known: Vec<String> = variants.iter().map(|name| format!("`{name}`")).collect();
+                    Err(self.wrong_type(&format!("one of {}", known.join(", ")).as_str()))
+                }
             }
-        })
+        )
     }
 
     fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
@@ -229,7 +250,12 @@ impl<'a> Fields<'a> {
                 (format!("unknown field {}", shortened(&key.text)), close)
             }
         };
-        self.of.round.note(Problem { path: self.of.trail.key(&key.text).path(), at_key: true, message, suggestion });
+        self.of.round.note(Problem {
+            path: self.of.trail.key(&key.text).path(),
+            at_key: true,
+            message,
+            suggestion,
+        });
     }
 }
 
@@ -282,7 +308,7 @@ impl<'de> SeqAccess<'de> for Items<'_> {
     type Error = Error;
 
     fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Error> {
-        while let Some((index, node)) = self.items.next() {
+        for (index, node) in self.items.by_ref() {
             let trail = self.of.trail.index(index);
             if !self.of.round.removed.is_empty() && self.of.round.removed.contains(&trail.path()) {
                 continue;

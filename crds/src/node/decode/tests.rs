@@ -42,7 +42,14 @@ fn problems(yaml: &str) -> Vec<String> {
     let mut lines: Vec<String> = decoded
         .problems
         .iter()
-        .map(|p| format!("{}: {}{}", p.path, p.message, p.suggestion.as_ref().map_or(String::new(), |s| format!(" ({s}?)"))))
+        .map(|p| {
+            format!(
+                "{}: {}{}",
+                p.path,
+                p.message,
+                p.suggestion.as_ref().map_or(String::new(), |s| format!(" ({s}?)"))
+            )
+        })
         .collect();
     if decoded.value.is_none() {
         lines.push("no value".to_owned());
@@ -89,8 +96,13 @@ fn a_stand_in_is_not_trusted() {
 
 #[test]
 fn lists_may_be_written_as_maps() {
-    let by_position = problems("{name: a, port: 1, items: {'1': {count: 1, tail: {'on': true}}, '0': {count: x, tail: {'on': true}}}}");
-    assert_eq!(by_position, ["spec.items[0].count: expected a whole number from 0 to 4294967295, found the text `x`"]);
+    let by_position = problems(
+        "{name: a, port: 1, items: {'1': {count: 1, tail: {'on': true}}, '0': {count: x, tail: {'on': true}}}}",
+    );
+    assert_eq!(
+        by_position,
+        ["spec.items[0].count: expected a whole number from 0 to 4294967295, found the text `x`"]
+    );
     let members: Vec<String> = {
         let document = read_documents("{a: true, b: false, c: true}").unwrap().remove(0);
         decode(&document, &Trail::SPEC, &[]).value.unwrap()

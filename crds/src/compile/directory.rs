@@ -1,0 +1,259 @@
+//! `MtaDirectory`.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use postern_core::policy::Directories;
+use postern_core::policy::directory::{
+    Account, Directory, DirectorySource, Inline, Introspection, Ldap, LdapAuthentication, MailingList, Oidc,
+};
+use postern_core::smtp::address::Address;
+
+use super::context::{Compiler, Context};
+use crate::kinds::directory::{
+    AccountSpec, DirectorySpec, DirectoryType, IntrospectionSpec,
+    LdapAuthentication as LdapAuthenticationSpec, MailingListSpec,
+};
+use crate::node::{Trail, shortened};
+use crate::value::{SetOf, TimeSpan};
+
+const SPEC: &Trail<'static> = &Trail::SPEC;
+
+impl Compiler<'_> {
+    pub(super) fn directories(&mut self) -> Directories {
+        let mut directories = Vec::new();
+        let mut owners = HashMap::new();
+        for object in &self.set.directories {
+            let mut context = self.at(object);
+            context.refuse_foreign_fields(&object.spec);
+            let source = match object.spec.kind {
+                DirectoryType::Inline => {
+                    Some(DirectorySource::Inline(context.inline(&object.spec, &object.name, &mut owners)))
+                }
+                DirectoryType::Ldap => {
+                    context.ldap(&object.spec).map(|ldap| DirectorySource::Ldap(Box::new(ldap)))
+                }
+                DirectoryType::Oidc => {
+                    context.oidc(&object.spec).map(|oidc| DirectorySource::Oidc(Box::new(oidc)))
+                }
+            };
+            directories.extend(source.map(|source| Directory { name: Arc::clone(&object.name), source }));
+        }
+        directories.sort_by(|a, b| a.name.cmp(&b.name));
+        Directories::new(directories)
+    }
+}
+
+/// Addresses that inline entries have, and the object in which.
+type Owners = HashMap<Box<str>, Arc<str>>;
+
+impl Context<'_> {
+    fn refuse_foreign_fields(&mut self, spec: &DirectorySpec) {
+        use DirectoryType::{Inline, Ldap, Oidc};
+        let fields = [
+            ("accounts", spec.accounts.is_some(), Inline),
+            ("lists", spec.lists.is_some(), Inline),
+            ("url", spec.url.is_some(), Ldap),
+            ("bindDn", spec.bind_dn.is_some(), Ldap),
+            ("bindPassword", spec.bind_password.is_some(), Ldap),
+            ("baseDn", spec.base_dn.is_some(), Ldap),
+            ("userFilter", spec.user_filter.is_some(), Ldap),
+            ("mailAttributes", spec.mail_attributes.is_some(), Ldap),
+            ("authentication", spec.authentication.is_some(), Ldap),
+            ("pool", spec.pool.is_some(), Ldap),
+            ("timeout", spec.timeout.is_some(), Ldap),
+            ("cacheTtl", spec.cache_ttl.is_some(), Ldap),
+            ("issuer", spec.issuer.is_some(), Oidc),
+            ("audience", spec.audience.is_some(), Oidc),
+            ("usernameClaim", spec.username_claim.is_some(), Oidc),
+            ("requiredClaims", spec.required_claims.is_some(), Oidc),
+            ("introspection", spec.introspection.is_some(), Oidc),
+        ];
+        for (field, is_set, owner) in fields {
+            if is_set && owner != spec.kind {
+                self.fault(&SPEC.key(field), format!("goes with `type: {owner:?}` only"));
+            }
+        }
+        if spec.kind == Inline && spec.tls.is_some() {
+            self.fault(&SPEC.key("tls"), "`type: Inline` connects to nothing");
+        }
+    }
+
+    /// The value of a field that the type needs.
+    fn needed<'s>(
+        &mut self,
+        field: &'static str,
+        value: Option<&'s str>,
+        spec: &DirectorySpec,
+    ) -> Option<&'s str> {
+        if value.is_none_or(str::is_empty) {
+            self.fault(&SPEC.key(field), format!("`type: {:?}` needs it", spec.kind));
+            return None;
+        }
+        value
+    }
+
+    fn inline(&mut self, spec: &DirectorySpec, object: &Arc<str>, owners: &mut Owners) -> Inline {
+        let at = SPEC.key("accounts");
+        let accounts = spec.accounts.as_deref().unwrap_or_default().iter().enumerate();
+        let accounts: Vec<Account> = accounts
+            .filter_map(|(index, account)| self.account(&at.index(index), account, object, owners))
+            .collect();
+        let at = SPEC.key("lists");
+        let lists = spec.lists.as_deref().unwrap_or_default().iter().enumerate();
+        let lists: Vec<MailingList> =
+            lists.filter_map(|(index, list)| self.list(&at.index(index), list, object, owners)).collect();
+        Inline::new(accounts, lists)
+    }
+
+    fn account(
+        &mut self,
+        at: &Trail<'_>,
+        spec: &AccountSpec,
+        object: &Arc<str>,
+        owners: &mut Owners,
+    ) -> Option<Account> {
+        let address = self.owned_mailbox(&at.key("address"), &spec.address, object, owners);
+        let aliases = self.mailboxes(&at.key("aliases"), &spec.aliases, Some((object, owners)));
+        let passwords_at = at.key("passwords");
+        let passwords = spec
+            .passwords
+            .iter()
+            .enumerate()
+            .filter_map(|(index, source)| self.secret(&passwords_at.index(index), source))
+            .collect();
+        Some(Account { address: address?, aliases, passwords })
+    }
+
+    fn list(
+        &mut self,
+        at: &Trail<'_>,
+        spec: &MailingListSpec,
+        object: &Arc<str>,
+        owners: &mut Owners,
+    ) -> Option<MailingList> {
+        let address = self.owned_mailbox(&at.key("address"), &spec.address, object, owners);
+        if spec.members.is_empty() {
+            self.fault(&at.key("members"), "needs at least one address");
+        }
+        let members = self.mailboxes(&at.key("members"), &spec.members, None);
+        Some(MailingList { address: address?, members })
+    }
+
+    fn mailboxes(
+        &mut self,
+        at: &Trail<'_>,
+        texts: &SetOf<String>,
+        mut owners: Option<(&Arc<str>, &mut Owners)>,
+    ) -> Vec<Address> {
+        let mut mailboxes = Vec::new();
+        for text in texts.iter() {
+            let index = self.source.index_of(&at.path(), text);
+            let element = at.index(index.unwrap_or_default());
+            let at = if index.is_some() { &element } else { at };
+            mailboxes.extend(match &mut owners {
+                Some((object, owners)) => self.owned_mailbox(at, text, object, owners),
+                None => self.mailbox(at, text),
+            });
+        }
+        mailboxes
+    }
+
+    /// A mailbox that no other entry of any inline directory may have.
+    fn owned_mailbox(
+        &mut self,
+        at: &Trail<'_>,
+        text: &str,
+        object: &Arc<str>,
+        owners: &mut Owners,
+    ) -> Option<Address> {
+        let address = self.mailbox(at, text)?;
+        match owners.insert(address.key().into(), Arc::clone(object)) {
+            Some(other) if other == *object => {
+                self.fault(at, format!("the address {address} is there already"))
+            }
+            Some(other) => self.conflict(at, format!("MtaDirectory/{other} has the address {address} too")),
+            None => {}
+        }
+        Some(address)
+    }
+
+    fn ldap(&mut self, spec: &DirectorySpec) -> Option<Ldap> {
+        let url = self.needed("url", spec.url.as_deref(), spec);
+        let base_dn = self.needed("baseDn", spec.base_dn.as_deref(), spec);
+        let url = url.map(|url| self.url(&SPEC.key("url"), url, &["ldap", "ldaps"]));
+        if spec.bind_password.is_some() && spec.bind_dn.is_none() {
+            self.fault(&SPEC.key("bindDn"), "`bindPassword` needs it");
+        }
+        let user_filter = spec.user_filter.as_deref().unwrap_or("(mail={address})");
+        if !user_filter.contains("{address}") {
+            let message = format!(
+                "{} has no `{{address}}`, so it finds the same for everybody",
+                shortened(user_filter)
+            );
+            self.fault(&SPEC.key("userFilter"), message);
+        }
+        let attributes = match spec.mail_attributes.as_deref() {
+            Some([]) => {
+                self.fault(&SPEC.key("mailAttributes"), "needs at least one attribute");
+                Vec::new()
+            }
+            Some(names) => names.iter().map(|name| name.as_str().into()).collect(),
+            None => vec!["mail".into(), "mailAlternateAddress".into()],
+        };
+        let bind_password =
+            spec.bind_password.as_ref().and_then(|source| self.secret(&SPEC.key("bindPassword"), source));
+        let five_minutes = TimeSpan::seconds(300);
+        Some(Ldap {
+            bind_dn: spec.bind_dn.as_deref().map(Arc::from),
+            bind_password,
+            user_filter: user_filter.into(),
+            mail_attributes: attributes,
+            authentication: match spec.authentication.unwrap_or_default() {
+                LdapAuthenticationSpec::Bind => LdapAuthentication::Bind,
+                LdapAuthenticationSpec::Hash => LdapAuthentication::Hash,
+            },
+            pool: self.number(&SPEC.key("pool"), spec.pool.unwrap_or(8), 1, 1000),
+            timeout: self.timeout(&SPEC.key("timeout"), spec.timeout.unwrap_or(TimeSpan::seconds(5))),
+            cache_ttl: self.span(
+                &SPEC.key("cacheTtl"),
+                spec.cache_ttl.unwrap_or(five_minutes),
+                Duration::ZERO,
+                Duration::from_secs(86_400),
+            ),
+            tls: self.client_tls(&SPEC.key("tls"), spec.tls.as_ref()),
+            url: url?,
+            base_dn: base_dn?.into(),
+        })
+    }
+
+    fn oidc(&mut self, spec: &DirectorySpec) -> Option<Oidc> {
+        let issuer = self.needed("issuer", spec.issuer.as_deref(), spec);
+        let audience = self.needed("audience", spec.audience.as_deref(), spec);
+        let issuer = issuer.map(|issuer| self.url(&SPEC.key("issuer"), issuer, &["https", "http"]));
+        let claims = spec.required_claims.iter().flatten();
+        let introspection =
+            spec.introspection.as_ref().map(|introspection| self.introspection(introspection));
+        Some(Oidc {
+            username_claim: spec.username_claim.as_deref().unwrap_or("email").into(),
+            required_claims: claims
+                .map(|(name, value)| (name.as_str().into(), value.as_str().into()))
+                .collect(),
+            introspection: match introspection {
+                Some(introspection) => Some(introspection?),
+                None => None,
+            },
+            tls: self.client_tls(&SPEC.key("tls"), spec.tls.as_ref()),
+            issuer: issuer?,
+            audience: audience?.into(),
+        })
+    }
+
+    fn introspection(&mut self, spec: &IntrospectionSpec) -> Option<Introspection> {
+        let at = SPEC.key("introspection");
+        let url = spec.url.as_deref().map(|url| self.url(&at.key("url"), url, &["https", "http"]));
+        let client_secret = self.secret(&at.key("clientSecret"), &spec.client_secret);
+        Some(Introspection { url, client_id: spec.client_id.as_str().into(), client_secret: client_secret? })
+    }
+}
