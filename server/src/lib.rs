@@ -12,6 +12,7 @@ pub mod message;
 pub mod metrics;
 pub mod snapshot;
 pub mod store;
+pub mod support;
 pub mod throttle;
 pub mod tls;
 

@@ -5,6 +5,8 @@
 
 mod answer;
 mod reception;
+#[cfg(test)]
+mod tests;
 mod wire;
 
 use std::io;

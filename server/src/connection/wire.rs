@@ -87,6 +87,9 @@ impl Wire {
         if self.reader.is_empty() {
             self.reader.release();
         }
+        if self.received > self.limits.transfer_limit {
+            return Ok(Filled::Flooded);
+        }
         let waiting_since = Instant::now();
         let Some(stream) = &mut self.stream else { return Ok(Filled::Gone) };
         // One octet beyond the limit is read, to know that there was one.
@@ -105,11 +108,11 @@ impl Wire {
             Ok(0) => Ok(Filled::Gone),
             Ok(octets) => {
                 self.received = self.received.saturating_add(octets as u64);
-                if self.received > self.limits.transfer_limit {
-                    return Ok(Filled::Flooded);
-                }
+                // What lies within the limit is still executed; the next wait ends with the flood.
+                let excess = self.received.saturating_sub(self.limits.transfer_limit);
+                let octets = octets.saturating_sub(usize::try_from(excess).unwrap_or(usize::MAX));
                 self.reader.filled(octets);
-                Ok(Filled::Some)
+                Ok(if octets > 0 { Filled::Some } else { Filled::Flooded })
             }
             Err(filled) => Ok(filled),
         }

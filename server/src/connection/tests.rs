@@ -1,0 +1,126 @@
+//! The driver over a real socket: what the transcripts cannot see, since it lies below the session.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use postern_core::expr::Setting;
+use postern_core::policy::route::{Maildir, MaildirSegment, Route, RouteTarget, Routes};
+use postern_core::policy::{InboundSession, Policy, StageRcpt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::accepted::{Accepted, Stream};
+use crate::gate::Gate;
+use crate::testing;
+
+/// A policy that relays for anyone into Maildir folders.
+fn into_maildir(folder: &Path) -> Policy {
+    let route = Route {
+        name: "mailboxes".into(),
+        target: RouteTarget::Maildir(Maildir {
+            base: folder.to_str().unwrap().into(),
+            pattern: vec![MaildirSegment::Literal("/".into()), MaildirSegment::Recipient],
+        }),
+    };
+    Policy {
+        listeners: vec![Arc::new(testing::listener("smtp", "127.0.0.1:0"))],
+        rcpt: StageRcpt { allow_relaying: Setting::constant(true), ..StageRcpt::default() },
+        routes: Routes::new([route]),
+        ..Policy::default()
+    }
+}
+
+/// A client of a gate with that policy, greeted.
+async fn client(policy: Policy) -> TcpStream {
+    let gate = testing::gate(policy);
+    let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let client = TcpStream::connect(socket.local_addr().unwrap()).await.unwrap();
+    let (stream, remote) = socket.accept().await.unwrap();
+    tokio::spawn(super::serve(accepted(&gate, stream, remote), gate));
+    client
+}
+
+fn accepted(gate: &Arc<Gate>, stream: TcpStream, remote: std::net::SocketAddr) -> Accepted {
+    let snapshot = gate.snapshot();
+    let listener = Arc::clone(&snapshot.policy.listeners[0]);
+    let permit = gate.capacity.admit(&gate.capacity.of(&listener.name), 10, 10).unwrap();
+    Accepted {
+        local: stream.local_addr().unwrap(),
+        snapshot,
+        listener,
+        remote,
+        local_port: 25,
+        acceptor: None,
+        tls: None,
+        stream: Stream::Plain(stream),
+        permit,
+    }
+}
+
+/// Sends all of it, and reads until the gate closes.
+async fn converse(mut client: TcpStream, say: &[u8]) -> String {
+    client.write_all(say).await.unwrap();
+    let mut heard = String::new();
+    client.read_to_string(&mut heard).await.unwrap();
+    heard
+}
+
+fn codes(heard: &str) -> Vec<&str> {
+    heard
+        .lines()
+        .filter(|line| line.as_bytes().get(3) == Some(&b' '))
+        .filter_map(|line| line.get(..3))
+        .collect()
+}
+
+const MESSAGE: &str = "EHLO client.example\r\nMAIL FROM:<a@example.net>\r\nRCPT TO:<b@example.org>\r\nDATA\r\n\
+    Subject: hello\r\n\r\nText\r\n.\r\n";
+
+#[tokio::test]
+async fn a_pipelined_message_is_in_the_maildir_when_250_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let client = client(into_maildir(folder.path())).await;
+    let heard = converse(client, format!("{MESSAGE}QUIT\r\n").as_bytes()).await;
+    assert_eq!(codes(&heard), ["220", "250", "250", "250", "354", "250", "221"], "{heard}");
+    let new = folder.path().join("b@example.org/new");
+    let files: Vec<_> = std::fs::read_dir(new).unwrap().collect();
+    assert_eq!(files.len(), 1);
+    let text = std::fs::read_to_string(files[0].as_ref().unwrap().path()).unwrap();
+    // A Maildir holds files of its system, whose lines end with LF.
+    assert!(text.starts_with("Delivered-To: b@example.org\nReceived: from client.example "), "{text}");
+    assert!(text.ends_with("Subject: hello\n\nText\n"), "{text}");
+}
+
+#[tokio::test]
+async fn octets_beyond_the_transfer_limit_are_not_executed() {
+    let folder = tempfile::tempdir().unwrap();
+    let inbound = InboundSession { transfer_limit: Setting::constant(12), ..InboundSession::default() };
+    let client = client(Policy { inbound, ..into_maildir(folder.path()) }).await;
+    let heard = converse(client, b"NOOP\r\nNOOP\r\nNOOP\r\n").await;
+    assert_eq!(codes(&heard), ["220", "250", "250", "452"], "{heard}");
+}
+
+#[tokio::test]
+async fn a_silent_client_is_told_goodbye() {
+    let folder = tempfile::tempdir().unwrap();
+    let inbound = InboundSession {
+        timeout: Setting::constant(Some(Duration::from_millis(50))),
+        ..InboundSession::default()
+    };
+    let client = client(Policy { inbound, ..into_maildir(folder.path()) }).await;
+    let heard = converse(client, b"").await;
+    assert_eq!(codes(&heard), ["220", "221"], "{heard}");
+}
+
+#[tokio::test]
+async fn chunks_make_one_message_and_pipelined_commands_follow_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let client = client(into_maildir(folder.path())).await;
+    let heard = converse(
+        client,
+        b"EHLO client.example\r\nMAIL FROM:<>\r\nRCPT TO:<b@example.org>\r\nBDAT 9\r\nSubject: BDAT 9 LAST\r\n a\r\n\r\nb\r\nNOOP\r\nQUIT\r\n",
+    )
+    .await;
+    assert_eq!(codes(&heard), ["220", "250", "250", "250", "250", "250", "250", "221"], "{heard}");
+}
