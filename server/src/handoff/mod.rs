@@ -15,6 +15,8 @@ mod metrics;
 mod part;
 mod relay;
 mod remembered;
+#[cfg(test)]
+mod tests;
 mod verify;
 
 use std::sync::Arc;

@@ -163,11 +163,6 @@ impl HopPool {
             self.watched.notify_one();
         }
     }
-
-    #[cfg(test)]
-    pub(super) fn idle_count(&self) -> usize {
-        lock(&self.idle).len()
-    }
 }
 
 impl Lease {

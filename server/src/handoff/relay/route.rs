@@ -191,11 +191,6 @@ impl RelayRoute {
             "next hop failed"
         );
     }
-
-    #[cfg(test)]
-    pub(crate) fn idle_count(&self) -> usize {
-        self.pools.iter().map(|pool| pool.idle_count()).sum()
-    }
 }
 
 impl Offered {
