@@ -6,6 +6,7 @@ use arc_swap::ArcSwap;
 
 use crate::auth::Authenticator;
 use crate::capacity::Capacity;
+use crate::dns::Resolver;
 use crate::drain::Drain;
 use crate::handoff::HandOff;
 use crate::message::MessageStore;
@@ -24,6 +25,8 @@ pub struct Gate {
     pub authenticator: Authenticator,
     /// Counters of throttles.
     pub throttles: Counters,
+    /// Where names are looked up.
+    pub resolver: Resolver,
     /// What is counted for operators.
     pub metrics: Metrics,
     /// Messages in hand.
@@ -51,11 +54,13 @@ impl Gate {
         metrics.applied(&first);
         resize(&messages, &first);
         handoff.in_force(&first.policy.routes);
+        let resolver = Resolver::new(&first.policy.settings.dns, metrics.dns().clone());
         Self {
             current: ArcSwap::from_pointee(first),
             capacity,
             authenticator: Authenticator::default(),
             throttles: Counters::default(),
+            resolver,
             metrics,
             messages,
             handoff,
@@ -76,6 +81,7 @@ impl Gate {
         self.metrics.applied(&next);
         resize(&self.messages, &next);
         self.handoff.in_force(&next.policy.routes);
+        self.resolver.configure(&next.policy.settings.dns);
         self.current.store(Arc::new(next));
     }
 }

@@ -4,6 +4,7 @@ pub mod accepted;
 pub mod auth;
 pub mod capacity;
 pub mod connection;
+pub mod dns;
 pub mod drain;
 pub mod gate;
 pub mod handoff;

@@ -15,6 +15,7 @@ use prometheus_client::registry::{Registry, Unit};
 
 use crate::capacity::Full;
 use crate::handoff;
+use crate::dns::DnsMetrics;
 use crate::snapshot::Snapshot;
 
 /// All metrics of the process.
@@ -34,6 +35,7 @@ pub struct Metrics {
     revision: Family<RevisionLabels, Gauge>,
     certificates: Family<CertificateLabels, Gauge>,
     handoff: handoff::Metrics,
+    dns: DnsMetrics,
 }
 
 /// Why a connection ended before it was a session.
@@ -108,6 +110,7 @@ impl Default for Metrics {
             revision: Family::default(),
             certificates: Family::default(),
             handoff: handoff::Metrics::default(),
+            dns: DnsMetrics::default(),
         };
         metrics.register();
         metrics
@@ -144,6 +147,7 @@ impl Metrics {
             self.certificates.clone(),
         );
         self.handoff.register(r);
+        self.dns.register(r);
     }
 
     /// The counters of the hand-off.
@@ -217,6 +221,12 @@ impl Metrics {
             let labels = CertificateLabels { certificate: Arc::clone(&facts.source) };
             self.certificates.get_or_create(&labels).set(facts.not_after);
         }
+    }
+
+    /// The counters of the resolver.
+    #[must_use]
+    pub fn dns(&self) -> &DnsMetrics {
+        &self.dns
     }
 
     /// All of it as OpenMetrics text.

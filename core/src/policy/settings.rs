@@ -53,7 +53,7 @@ impl Default for Settings {
 }
 
 /// `MtaSettings.dns`
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Dns {
     /// Servers to ask; empty: those of the system.
     pub servers: Vec<DnsServer>,

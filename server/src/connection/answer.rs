@@ -27,7 +27,7 @@ use crate::throttle::CounterKey;
 impl Connection {
     pub(super) async fn answer(&mut self, question: Question) -> Answer {
         match question {
-            Question::Lookup(lookup) => Answer::Value(self.look_up(&lookup)),
+            Question::Lookup(lookup) => Answer::Value(self.look_up(&lookup).await),
             Question::Throttle { index, key } => Answer::Admitted(self.count(index, &key)),
             Question::Reserve(octets) => {
                 self.allotment = self.gate.messages.reserve(octets);
@@ -49,7 +49,7 @@ impl Connection {
         }
     }
 
-    fn look_up(&self, lookup: &Lookup) -> Result<Value<'static>, LookupFailure> {
+    async fn look_up(&self, lookup: &Lookup) -> Result<Value<'static>, LookupFailure> {
         let store = &self.gate.store;
         let truth = |yes: bool| Value::Integer(yes.into());
         Ok(match lookup {
@@ -64,7 +64,7 @@ impl Connection {
             }
             Lookup::CounterGet { key, .. } => Value::Integer(store.count(key)),
             Lookup::CounterIncrease { key, by, .. } => Value::Integer(store.increase(key, *by)),
-            Lookup::Dns { .. } => return Err(LookupFailure::Dns("there is no resolver".into())),
+            Lookup::Dns { .. } => return self.gate.resolver.answer(lookup).await,
             Lookup::IsLocalAddress { .. } => {
                 return Err(LookupFailure::Directory(
                     "directories outside of the policy cannot be asked".into(),
