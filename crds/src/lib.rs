@@ -19,7 +19,10 @@ pub mod value;
 mod yaml_out;
 
 pub use canonical::{CanonicalError, Manifest, canonical, revision};
-pub use compile::{LoadOptions, Origin, Outcome, compile, load_folder};
+pub use compile::{LoadOptions, Origin, Outcome, Use, compile, load_folder};
 pub use fault::{Fault, FaultClass, ObjectRef};
-pub use load::{ConfigMap, Object, ObjectSet, SecretObject, read_folder, read_objects, read_yaml};
+pub use load::{
+    ConfigMap, Object, ObjectSet, REVISION_FILE, SecretObject, digest, read_folder, read_json, read_objects,
+    read_yaml, revision_file,
+};
 pub use yaml_out::WriteError;

@@ -1,5 +1,7 @@
 //! What compiling one object needs: a place to report to, and names to resolve.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use postern_core::expr::{ConditionalSource, FieldPath, Scope, Setting, Target};
@@ -20,6 +22,18 @@ pub(super) struct Report {
     pub(super) warnings: Vec<Fault>,
     /// Something is missing that an object names.
     pub(super) is_dangling: bool,
+    pub(super) uses: BTreeSet<Use>,
+}
+
+/// One object names another one.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Use {
+    /// The object that names.
+    pub by: ObjectRef,
+    /// The object that is named. Secrets and ConfigMaps are told whether they are there or not.
+    pub object: ObjectRef,
+    /// The key in a Secret or ConfigMap.
+    pub key: Option<Arc<str>>,
 }
 
 /// The compilation of a whole set.
@@ -86,6 +100,15 @@ impl Context<'_> {
         if let Some(fault) = self.make(FaultClass::Own, &path, message.into(), None) {
             self.report.warnings.push(fault);
         }
+    }
+
+    /// The object names another one, or a key in it.
+    pub(super) fn uses(&mut self, kind: &str, name: &str, key: Option<&str>) {
+        self.report.uses.insert(Use {
+            by: self.object.clone(),
+            object: ObjectRef { kind: kind.into(), name: name.into() },
+            key: key.map(Arc::from),
+        });
     }
 
     /// The object names something that is not there; `known` is what is.

@@ -52,17 +52,6 @@ impl Context<'_> {
         let catch_all = spec.catch_all_address.as_deref();
         let catch_all = catch_all.and_then(|address| self.mailbox(&SPEC.key("catchAllAddress"), address));
         let sub_addressing = self.sub_addressing(spec);
-        if let Some(directory) =
-            spec.directory.as_deref().filter(|name| !self.names.directories.contains(name))
-        {
-            let names = self.names;
-            self.dangling(
-                &SPEC.key("directory"),
-                "MtaDirectory",
-                directory,
-                names.directories.iter().copied(),
-            );
-        }
         Some(Domain {
             name: name?,
             aliases,
@@ -71,7 +60,10 @@ impl Context<'_> {
             catch_all,
             sub_addressing: sub_addressing?,
             route: spec.route.as_deref().map(|name| self.route_name(&SPEC.key("route"), name)),
-            directory: spec.directory.as_deref().map(Arc::from),
+            directory: spec
+                .directory
+                .as_deref()
+                .map(|name| self.directory_name(&SPEC.key("directory"), name)),
         })
     }
 

@@ -24,6 +24,7 @@ use postern_core::policy::{Filters, Policy, Routes};
 use crate::canonical;
 use crate::fault::{self, Fault};
 use crate::load::{Object, ObjectSet, read_folder};
+pub use context::Use;
 use context::{Compiler, Report};
 use names::Names;
 use relay::World;
@@ -60,6 +61,8 @@ pub struct Outcome {
     pub faults: Vec<Fault>,
     /// What is allowed and may not be meant, in the same order.
     pub warnings: Vec<Fault>,
+    /// Which object names which, sorted.
+    pub uses: Vec<Use>,
 }
 
 /// Reads a folder of manifests and compiles it.
@@ -82,7 +85,12 @@ pub fn compile(set: &ObjectSet, faults: Vec<Fault>, options: &LoadOptions) -> Ou
     fault::sort(&mut report.faults);
     fault::sort(&mut report.warnings);
     let sound = report.faults.is_empty() && !report.is_dangling;
-    Outcome { policy: sound.then_some(policy), faults: report.faults, warnings: report.warnings }
+    Outcome {
+        policy: sound.then_some(policy),
+        faults: report.faults,
+        warnings: report.warnings,
+        uses: report.uses.into_iter().collect(),
+    }
 }
 
 impl Compiler<'_> {

@@ -1,6 +1,6 @@
 //! What objects may name: scripts, routes, directories, Secrets, ConfigMaps.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use postern_core::expr::{FieldPath, Setting, Text};
@@ -20,8 +20,11 @@ pub(super) struct Names<'a> {
     secrets: HashMap<&'a str, &'a SecretObject>,
     config_maps: HashMap<&'a str, &'a ConfigMap>,
     scripts: Vec<&'a str>,
-    scripts_lower: HashSet<String>,
+    /// Names of the objects that active scripts come from, by lower-cased name of the script.
+    script_objects: HashMap<String, &'a str>,
     pub(super) routes: Vec<&'a str>,
+    /// Names of the objects that routes come from, by name of the route.
+    route_objects: HashMap<&'a str, &'a str>,
     pub(super) directories: Vec<&'a str>,
     /// Names of MtaDomain objects, and the domains they are about.
     pub(super) domains: HashMap<&'a str, &'a str>,
@@ -29,22 +32,24 @@ pub(super) struct Names<'a> {
 
 impl<'a> Names<'a> {
     pub(super) fn of(set: &'a ObjectSet) -> Self {
-        let scripts: Vec<&str> = set
+        let scripts: Vec<(&str, &str)> = set
             .scripts
             .iter()
             .filter(|script| script.spec.is_active)
-            .map(|script| script.spec.name.as_deref().unwrap_or(&script.name))
+            .map(|script| (script.spec.name.as_deref().unwrap_or(&script.name), &*script.name))
+            .collect();
+        let routes: Vec<(&str, &str)> = set
+            .routes
+            .iter()
+            .map(|route| (route.spec.name.as_deref().unwrap_or(&route.name), &*route.name))
             .collect();
         Self {
             secrets: set.secrets.iter().map(|secret| (&*secret.name, secret)).collect(),
             config_maps: set.config_maps.iter().map(|map| (&*map.name, map)).collect(),
-            scripts_lower: scripts.iter().map(|name| name.to_lowercase()).collect(),
-            scripts,
-            routes: set
-                .routes
-                .iter()
-                .map(|route| route.spec.name.as_deref().unwrap_or(&route.name))
-                .collect(),
+            script_objects: scripts.iter().map(|(name, object)| (name.to_lowercase(), *object)).collect(),
+            scripts: scripts.into_iter().map(|(name, _)| name).collect(),
+            routes: routes.iter().map(|(name, _)| *name).collect(),
+            route_objects: routes.into_iter().collect(),
             directories: set.directories.iter().map(|directory| &*directory.name).collect(),
             domains: set
                 .domains
@@ -59,32 +64,38 @@ impl Context<'_> {
     /// Checks the names of scripts that a field can yield, as far as they are known at load.
     pub(super) fn check_scripts(&mut self, at: &Trail<'_>, setting: &Setting<Option<Text>>) {
         let names = self.names;
-        self.check_literals(at, setting, "active MtaSieveScript", &names.scripts, |name| {
-            names.scripts_lower.contains(&name.to_lowercase())
+        self.check_literals(at, setting, "MtaSieveScript", &names.scripts, |name| {
+            names.script_objects.get(&name.to_lowercase()).copied()
         });
     }
 
     /// Checks the names of routes that a field can yield, as far as they are known at load.
     pub(super) fn check_routes(&mut self, at: &Trail<'_>, setting: &Setting<Option<Text>>) {
         let names = self.names;
-        self.check_literals(at, setting, "MtaRoute", &names.routes, |name| names.routes.contains(&name));
+        let object_of = |name: &str| names.route_objects.get(name).copied();
+        self.check_literals(at, setting, "MtaRoute", &names.routes, object_of);
     }
 
-    fn check_literals(
+    fn check_literals<'a>(
         &mut self,
         at: &Trail<'_>,
         setting: &Setting<Option<Text>>,
-        what: &str,
+        kind: &str,
         known: &[&str],
-        exists: impl Fn(&str) -> bool,
+        object_of: impl Fn(&str) -> Option<&'a str>,
     ) {
-        let mut told: Vec<(FieldPath, Text)> = Vec::new();
+        let mut named: Vec<(FieldPath, Text)> = Vec::new();
         for (part, literal) in setting.literals() {
-            if let Some(name) = literal.as_ref().filter(|name| !name.is_empty() && !exists(name)) {
-                told.push((part, Arc::clone(name)));
+            if let Some(name) = literal.as_ref().filter(|name| !name.is_empty()) {
+                named.push((part, Arc::clone(name)));
             }
         }
-        for (part, name) in told {
+        let what = if kind == "MtaSieveScript" { "active MtaSieveScript" } else { kind };
+        for (part, name) in named {
+            if let Some(object) = object_of(&name) {
+                self.uses(kind, object, None);
+                continue;
+            }
             let path = self.part(at, part);
             let suggestion = closest(&name, known.iter().copied()).map(str::to_owned);
             self.missing(&path, format!("there is no {what} `{name}`"), suggestion);
@@ -94,8 +105,20 @@ impl Context<'_> {
     /// A route that is named outside expressions.
     pub(super) fn route_name(&mut self, at: &Trail<'_>, name: &str) -> Arc<str> {
         let names = self.names;
-        if !names.routes.contains(&name) {
-            self.dangling(at, "MtaRoute", name, names.routes.iter().copied());
+        match names.route_objects.get(name) {
+            Some(object) => self.uses("MtaRoute", object, None),
+            None => self.dangling(at, "MtaRoute", name, names.routes.iter().copied()),
+        }
+        name.into()
+    }
+
+    /// A directory.
+    pub(super) fn directory_name(&mut self, at: &Trail<'_>, name: &str) -> Arc<str> {
+        let names = self.names;
+        if names.directories.contains(&name) {
+            self.uses("MtaDirectory", name, None);
+        } else {
+            self.dangling(at, "MtaDirectory", name, names.directories.iter().copied());
         }
         name.into()
     }
@@ -159,6 +182,7 @@ impl Context<'_> {
     /// A key of a Secret object.
     pub(super) fn secret_key(&mut self, at: &Trail<'_>, name: &str, key: &str) -> Option<Secret> {
         let names = self.names;
+        self.uses("Secret", name, Some(key));
         let Some(object) = names.secrets.get(name) else {
             self.dangling(&at.key("name"), "Secret", name, names.secrets.keys().copied());
             return None;
@@ -179,6 +203,7 @@ impl Context<'_> {
     /// A key of a ConfigMap.
     pub(super) fn config_map_key(&mut self, at: &Trail<'_>, reference: &ConfigMapKeyRef) -> Option<Arc<str>> {
         let names = self.names;
+        self.uses("ConfigMap", &reference.name, Some(&reference.key));
         let Some(map) = names.config_maps.get(reference.name.as_str()) else {
             self.dangling(&at.key("name"), "ConfigMap", &reference.name, names.config_maps.keys().copied());
             return None;
@@ -194,6 +219,9 @@ impl Context<'_> {
     /// A certificate with its key, from a Secret of type kubernetes.io/tls.
     pub(super) fn certificate(&mut self, at: &Trail<'_>, name: &str) -> Option<CertificatePem> {
         let names = self.names;
+        for key in ["tls.crt", "tls.key"] {
+            self.uses("Secret", name, Some(key));
+        }
         let Some(object) = names.secrets.get(name) else {
             self.dangling(at, "Secret", name, names.secrets.keys().copied());
             return None;

@@ -26,7 +26,14 @@ impl Compiler<'_> {
 impl Context<'_> {
     fn settings(&mut self, spec: &SettingsSpec) -> Settings {
         let default_domain = spec.default_domain.as_deref().and_then(|name| {
-            let domain = self.names.domains.get(name).copied().unwrap_or(name);
+            let names = self.names;
+            let domain = match names.domains.get(name) {
+                Some(domain) => {
+                    self.uses("MtaDomain", name, None);
+                    domain
+                }
+                None => name,
+            };
             self.domain_name(&SPEC.key("defaultDomain"), domain)
         });
         Settings {

@@ -116,3 +116,27 @@ macro_rules! for_each_kind {
 }
 
 pub(crate) use for_each_kind;
+
+/// A kind, for who handles all of them alike.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Kind {
+    /// `kind`
+    pub name: &'static str,
+    /// Name of the resource in API paths.
+    pub plural: &'static str,
+    /// How many there may be.
+    pub cardinality: Cardinality,
+}
+
+macro_rules! all_kinds {
+    ($($(#[$doc:meta])* $field:ident: $module:ident::$spec:ident, $resource:ident;)*) => {
+        /// Every kind.
+        pub const KINDS: &[Kind] = &[$(Kind {
+            name: <$module::$spec as KindSpec>::KIND,
+            plural: <$module::$spec as KindSpec>::PLURAL,
+            cardinality: <$module::$spec as KindSpec>::CARDINALITY,
+        }),*];
+    };
+}
+
+for_each_kind!(all_kinds);

@@ -4,6 +4,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::complete::Contents;
 use super::manifest::Reading;
 use super::object::ObjectSet;
 use crate::fault::Fault;
@@ -16,12 +17,19 @@ const LARGEST_FILE: u64 = 64 << 20;
 /// Folders inside it are not entered, and names that begin with a dot are skipped: a mounted ConfigMap keeps
 /// its files in hidden folders and shows each as a link, and the link is what counts.
 ///
+/// A file named `revision` says what the folder consists of; then nothing is read until all of it is there.
+///
 /// # Errors
-/// The folder itself cannot be listed. A file that cannot be read is a fault like any other.
+/// The folder itself cannot be listed, or is not complete (`WouldBlock`). A file that cannot be read is a fault like any other.
 pub fn read_folder(folder: &Path) -> io::Result<(ObjectSet, Vec<Fault>)> {
+    let contents = Contents::of(folder)?;
+    let texts: Vec<_> = manifests(folder)?.into_iter().map(|(name, path)| (name, read_file(&path))).collect();
+    if let Some(contents) = contents {
+        contents.check(texts.iter().map(|(name, text)| (name.as_str(), text.as_deref().ok())))?;
+    }
     let mut reading = Reading::default();
-    for (name, path) in manifests(folder)? {
-        match read_file(&path) {
+    for (name, text) in texts {
+        match text {
             Ok(text) => reading.yaml(&name, text),
             Err(error) => reading.unreadable(&name, format!("cannot be read: {error}")),
         }

@@ -7,7 +7,10 @@ use super::object::{Object, ObjectSet, Source};
 use super::secrets::{ConfigMap, SecretObject};
 use crate::fault::{Fault, FaultClass, ObjectRef};
 use crate::kinds::{API_VERSION, Cardinality, KindSpec, SINGLETON_NAME, for_each_kind};
-use crate::node::{Node, Path, SourceFile, Step, Trail, Value, decode, from_json, read_documents, shortened};
+use crate::node::{
+    Node, Path, SourceFile, Step, Trail, Value, YamlFault, decode, from_json, read_documents, shortened,
+    to_json,
+};
 use crate::suggest::closest;
 
 /// Reads the documents of one YAML text. `name` stands for the file in messages.
@@ -24,6 +27,17 @@ pub fn read_objects<'a>(objects: impl IntoIterator<Item = &'a serde_json::Value>
         reading.document(from_json(object), None);
     }
     reading.finish()
+}
+
+/// The documents of one YAML text as the API server would have them. `name` stands for the file in the message.
+///
+/// # Errors
+/// The text is not YAML.
+pub fn read_json(name: &str, text: &str) -> Result<Vec<serde_json::Value>, Fault> {
+    match read_documents(text) {
+        Ok(documents) => Ok(documents.iter().map(to_json).collect()),
+        Err(error) => Err(not_yaml(name, &error)),
+    }
 }
 
 /// A set of objects while documents are added to it.
@@ -54,11 +68,7 @@ impl Reading {
                     self.document(document, Some(Arc::clone(&file)));
                 }
             }
-            Err(error) => {
-                let mut fault = file_fault(name, format!("this is not YAML: {}", error.message));
-                (fault.line, fault.column) = (error.line, error.column);
-                self.faults.push(fault);
-            }
+            Err(error) => self.faults.push(not_yaml(name, &error)),
         }
     }
 
@@ -103,6 +113,11 @@ fn file_fault(file: &str, message: String) -> Fault {
         file: Some(file.into()),
         ..Source::default().fault(FaultClass::Own, None, &Path::default(), false)
     }
+}
+
+fn not_yaml(file: &str, error: &YamlFault) -> Fault {
+    let message = format!("this is not YAML: {}", error.message);
+    Fault { line: error.line, column: error.column, ..file_fault(file, message) }
 }
 
 fn key_path(keys: &[&str]) -> Path {

@@ -1,4 +1,4 @@
-//! Objects from a cluster, which have no positions.
+//! Objects as the API server has them, which have no positions.
 
 use super::{Key, Node, Value};
 
@@ -22,4 +22,22 @@ pub(crate) fn from_json(json: &serde_json::Value) -> Node {
         ),
     };
     Node { value, at: None }
+}
+
+/// The tree without its places.
+pub(crate) fn to_json(node: &Node) -> serde_json::Value {
+    match &node.value {
+        Value::Null => serde_json::Value::Null,
+        Value::Bool(value) => (*value).into(),
+        Value::Int(value) => (*value).into(),
+        Value::BigInt(value) => (*value).into(),
+        Value::Float(value) => (*value).into(),
+        Value::Text(text) => text.as_str().into(),
+        Value::List(items) => items.iter().map(to_json).collect(),
+        Value::Map(entries) => entries
+            .iter()
+            .map(|(key, value)| (key.text.clone(), to_json(value)))
+            .collect::<serde_json::Map<_, _>>()
+            .into(),
+    }
 }

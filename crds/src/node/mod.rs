@@ -10,9 +10,9 @@ mod yaml;
 use std::sync::Arc;
 
 pub(crate) use decode::decode;
-pub(crate) use json::from_json;
+pub(crate) use json::{from_json, to_json};
 pub(crate) use trail::{Path, Step, Trail};
-pub(crate) use yaml::read_documents;
+pub(crate) use yaml::{YamlFault, read_documents};
 
 /// A place in a file. Lines and columns count from 1, columns in characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
