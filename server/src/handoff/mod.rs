@@ -20,6 +20,7 @@ mod tests;
 mod verify;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use postern_core::envelope::Recipient;
 use postern_core::handoff::Outcome;
@@ -28,7 +29,7 @@ use postern_core::smtp::address::ReversePath;
 use postern_core::smtp::parameters::MailParameters;
 use postern_core::smtp::reply::Reply;
 use tokio::sync::Semaphore;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use self::metrics::VerificationLabel;
 pub use self::metrics::{Metrics, RouteKind};
@@ -146,7 +147,7 @@ impl HandOff {
     /// Asks the next hop about a recipient, as `verifyRecipients` says, while the client waits.
     ///
     /// MAIL, RCPT and RSET go to a borrowed connection. Answers are kept for a while: good ones for 10
-    /// minutes, refusals for 1, temporary ones not at all.
+    /// minutes, refusals for 1, temporary ones not at all. Takes 2 minutes at most.
     pub async fn verify(&self, inquiry: Inquiry<'_>) -> Verification {
         let Inquiry { route, recipient, .. } = inquiry;
         match &route.target {
@@ -166,7 +167,10 @@ impl HandOff {
             });
             return known;
         }
-        self.ask(inquiry).await
+        match timeout(VERIFY_LIMIT, self.ask(inquiry)).await {
+            Ok(verification) => verification,
+            Err(_) => self.judged(&Outcome::LOST),
+        }
     }
 
     async fn ask(&self, inquiry: Inquiry<'_>) -> Verification {
@@ -220,6 +224,9 @@ impl HandOff {
 
 /// Recipients whose verification is kept; some 10 MB when full.
 const VERIFIED_RECIPIENTS: usize = 65_536;
+
+/// A client gives RCPT 5 minutes (RFC 5321 section 4.5.3.2.3), for everything that is done there.
+const VERIFY_LIMIT: Duration = Duration::from_secs(120);
 
 /// Deliveries to files at a time, of the 512 blocking threads that tokio has.
 const FILES_AT_A_TIME: usize = 64;

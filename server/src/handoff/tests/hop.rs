@@ -1,6 +1,7 @@
 //! A next hop that does as its script says.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -31,6 +32,8 @@ pub(super) enum Do {
     SayAndClose(&'static str),
     Close,
     Hang,
+    /// Says the reply an octet at a time, with a pause behind each.
+    Drip(&'static str, Duration),
 }
 
 /// What it saw.
@@ -245,6 +248,17 @@ impl Talk {
                 Err(Over)
             }
             Some(Do::Close) => Err(Over),
+            Some(Do::Drip(reply, pause)) => {
+                // As with `Hang`; the clock jumps from pause to pause, so that the time-out of the other
+                // side comes in its turn.
+                tokio::time::pause();
+                for octet in reply.bytes().chain(*b"\r\n") {
+                    wire.stream.write_all(&[octet]).await.map_err(|_| Over)?;
+                    tokio::time::sleep(pause).await;
+                }
+                tokio::time::resume();
+                Ok(reply.starts_with(['2', '3']))
+            }
             Some(Do::Hang) => {
                 // From here on nothing moves but the clock, which then may jump to the next time-out.
                 // Paused any earlier it would jump while octets are still on their way.

@@ -120,6 +120,21 @@ async fn a_hang_is_a_loss_after_the_time_of_its_point() {
 }
 
 #[tokio::test]
+async fn a_slow_reply_counts_when_it_is_whole_in_time() {
+    let slow = Do::Drip("250 ok", Duration::from_secs(1));
+    let (reply, _hop) = told(At::Mail, PIPELINING, slow).await;
+    assert_eq!(reply, OK);
+}
+
+#[tokio::test]
+async fn a_reply_that_drips_does_not_stretch_the_time() {
+    let started = Instant::now();
+    let endless = Do::Drip("250 this goes on and on and on", Duration::from_secs(5));
+    let (reply, _hop) = told(At::Mail, PIPELINING, endless).await;
+    assert_eq!((reply.as_str(), started.elapsed().as_secs()), (LOST, 30));
+}
+
+#[tokio::test]
 async fn the_client_s_patience_ends_everything() {
     let hop = Hop::start(PIPELINING, |at| matches!(at, At::Message(_)).then_some(Do::Hang)).await;
     let (hand_off, route) = (hand_off(), route("r", relay(&[hop.port])));

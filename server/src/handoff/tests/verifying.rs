@@ -99,3 +99,15 @@ async fn a_refusal_at_delivery_is_remembered_for_the_next_rcpt() {
     hand_off.deliver(delivery(&[("a@example.com", &route)]).await).await;
     assert!(matches!(verify(&hand_off, &route, "a@example.com").await, Verification::Refused(_)));
 }
+
+#[tokio::test]
+async fn a_client_does_not_wait_forever_for_the_answer_about_a_recipient() {
+    let hop = Hop::start(MODERN, |at| (*at == At::Mail).then_some(Do::Hang)).await;
+    let mut relay = relay(&[hop.port]);
+    relay.timeouts.command = Duration::from_secs(250);
+    let (hand_off, route) = (hand_off(), route("r", relay));
+    let started = Instant::now();
+    let answer = verify(&hand_off, &route, "a@example.com").await;
+    assert!(matches!(answer, Verification::Unreachable(_)));
+    assert_eq!(started.elapsed().as_secs(), 120);
+}
