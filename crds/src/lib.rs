@@ -11,6 +11,8 @@
 mod canonical;
 mod compile;
 mod fault;
+#[cfg(feature = "kube")]
+pub mod generate;
 pub mod kinds;
 mod load;
 mod node;

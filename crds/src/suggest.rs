@@ -3,7 +3,7 @@
 /// The candidate that is close enough to `unknown` to be worth a suggestion.
 ///
 /// Close means: the same but for case, or a third of its length in edits at most, where swapping two
-/// neighbours is one edit. Of equally close ones the first counts.
+/// neighbours is one edit, and less than half of the candidate. Of equally close ones the first counts.
 pub(crate) fn closest<'a>(unknown: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let wanted: Vec<char> = unknown.chars().flat_map(char::to_lowercase).collect();
     let limit = (wanted.len() / 3).clamp(1, 4);
@@ -12,7 +12,7 @@ pub(crate) fn closest<'a>(unknown: &str, candidates: impl IntoIterator<Item = &'
         .filter_map(|candidate| {
             let known: Vec<char> = candidate.chars().flat_map(char::to_lowercase).collect();
             let distance = distance(&wanted, &known);
-            (distance <= limit && distance < known.len()).then_some((distance, candidate))
+            (distance <= limit && distance * 2 < known.len()).then_some((distance, candidate))
         })
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)

@@ -7,6 +7,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot read its files has failed")]
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -115,3 +116,44 @@ fn good_policies_load_and_bad_ones_say_exactly_what_is_wrong() {
     }
     assert!(problems.is_empty(), "{}", problems.join("\n"));
 }
+
+#[test]
+fn every_kind_has_a_good_policy_and_several_bad_ones() {
+    let stems = |which: &str| -> Vec<String> {
+        policies(which).iter().map(|path| path.file_stem().unwrap().to_string_lossy().into_owned()).collect()
+    };
+    let (good, bad) = (stems("good"), stems("bad"));
+    let kinds: BTreeSet<&str> = KINDS.into_iter().collect();
+    for kind in kinds {
+        let of_kind = |stem: &&String| stem.starts_with(&format!("{kind}-"));
+        assert!(good.iter().any(|stem| of_kind(&stem)), "no good {kind}");
+        assert!(bad.iter().filter(of_kind).count() >= 2, "fewer than two bad {kind}");
+    }
+}
+
+const KINDS: [&str; 24] = [
+    "directory",
+    "domain",
+    "extensions",
+    "greylist",
+    "hook",
+    "inbound-session",
+    "inbound-throttle",
+    "listener",
+    "lookup",
+    "milter",
+    "outbound-strategy",
+    "pipe",
+    "route",
+    "sender-auth",
+    "settings",
+    "sieve-interpreter",
+    "sieve-script",
+    "spam-filter",
+    "stage-auth",
+    "stage-connect",
+    "stage-data",
+    "stage-ehlo",
+    "stage-mail",
+    "stage-rcpt",
+];

@@ -89,6 +89,11 @@ impl Context<'_> {
         }
     }
 
+    /// Whether what was written at `at` is what is compiled, and no stand-in for something wrong.
+    pub(super) fn is_trusted(&self, at: &Trail<'_>) -> bool {
+        !self.source.is_untrusted(&at.path())
+    }
+
     /// The object does not go together with another one.
     pub(super) fn conflict(&mut self, at: &Trail<'_>, message: impl Into<String>) {
         self.push(FaultClass::Conflict, &at.path(), message.into(), None);

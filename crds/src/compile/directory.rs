@@ -26,6 +26,9 @@ impl Compiler<'_> {
         let mut owners = HashMap::new();
         for object in &self.set.directories {
             let mut context = self.at(object);
+            if !context.is_trusted(&SPEC.key("type")) {
+                continue;
+            }
             context.refuse_foreign_fields(&object.spec);
             let source = match object.spec.kind {
                 DirectoryType::Inline => {

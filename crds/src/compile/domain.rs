@@ -69,6 +69,9 @@ impl Context<'_> {
 
     fn sub_addressing(&mut self, spec: &DomainSpec) -> Option<SubAddressing> {
         let at = SPEC.key("customRule");
+        if !self.is_trusted(&SPEC.key("subAddressing")) {
+            return None;
+        }
         match (spec.sub_addressing, spec.custom_rule.is_unset()) {
             (SubAddressingSpec::Custom, true) => {
                 self.fault(&at, "`subAddressing: Custom` needs it");

@@ -260,6 +260,9 @@ impl Context<'_> {
 
     fn hook_auth(&mut self, spec: &HookSpec) -> Option<HookAuth> {
         let (at, auth) = (SPEC.key("httpAuth"), &spec.http_auth);
+        if !self.is_trusted(&at.key("type")) {
+            return None;
+        }
         let fields = [
             ("username", auth.username.is_some(), HttpAuthType::Basic),
             ("secret", auth.secret.is_some(), HttpAuthType::Basic),

@@ -194,7 +194,12 @@ impl Context<'_> {
                 None
             }
             SecretValue::Missing => {
-                self.dangling(&at.key("key"), &format!("key in Secret `{name}`"), key, object.keys());
+                let suggestion = closest(key, object.keys()).map(str::to_owned);
+                self.missing(
+                    &at.key("key").path(),
+                    format!("there is no key `{key}` in Secret `{name}`"),
+                    suggestion,
+                );
                 None
             }
         }
@@ -210,8 +215,9 @@ impl Context<'_> {
         };
         let found = map.data.get(&reference.key).cloned();
         if found.is_none() {
-            let what = format!("key in ConfigMap `{}`", reference.name);
-            self.dangling(&at.key("key"), &what, &reference.key, map.data.keys().map(String::as_str));
+            let message = format!("there is no key `{}` in ConfigMap `{}`", reference.key, reference.name);
+            let suggestion = closest(&reference.key, map.data.keys().map(String::as_str)).map(str::to_owned);
+            self.missing(&at.key("key").path(), message, suggestion);
         }
         found
     }

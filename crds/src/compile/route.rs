@@ -73,7 +73,7 @@ impl<'a> Compiler<'a> {
         for (object, route) in routes {
             let RouteTarget::Relay(relay) = &route.target else { continue };
             let together = data.filter_budget.saturating_add(relay.timeouts.last_reply);
-            if together >= CLIENT_PATIENCE {
+            if together >= CLIENT_PATIENCE && relay.timeouts.last_reply <= LONGEST_LAST_REPLY {
                 let message = format!(
                     "with `filterBudget` of MtaStageData ({}) it makes {}, and clients wait less than {}",
                     TimeSpan(data.filter_budget),
@@ -88,29 +88,25 @@ impl<'a> Compiler<'a> {
 
 impl Context<'_> {
     fn route_target(&mut self, spec: &RouteSpec) -> Option<RouteTarget> {
-        let refusal = match spec.kind {
-            RouteType::Relay => return self.relay(spec).map(|relay| RouteTarget::Relay(Box::new(relay))),
+        if !self.is_trusted(&SPEC.key("type")) {
+            return None;
+        }
+        match spec.kind {
+            RouteType::Relay => self.relay(spec).map(|relay| RouteTarget::Relay(Box::new(relay))),
             RouteType::Maildir => {
                 self.refuse_relay_fields(spec);
                 let Some(path) = &spec.path else {
                     self.fault(&SPEC.key("path"), "`type: Maildir` needs it");
                     return None;
                 };
-                return self.maildir(&SPEC.key("path"), path).map(RouteTarget::Maildir);
+                self.maildir(&SPEC.key("path"), path).map(RouteTarget::Maildir)
             }
             RouteType::Discard => {
                 self.refuse_relay_fields(spec);
                 self.refuse_path(spec);
-                return Some(RouteTarget::Discard);
+                Some(RouteTarget::Discard)
             }
-            RouteType::Mx => {
-                "delivers by MX records, which needs a queue; Postern has none, so name a relay that has one"
-            }
-            RouteType::Local => "is the mailbox store of another server; use `Maildir`, or `Relay` over LMTP",
-            RouteType::JetStream | RouteType::Http => "is not built yet; use `Relay`, `Maildir` or `Discard`",
-        };
-        self.fault(&SPEC.key("type"), format!("`{:?}` {refusal}", spec.kind));
-        None
+        }
     }
 
     fn relay(&mut self, spec: &RouteSpec) -> Option<Relay> {

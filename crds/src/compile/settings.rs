@@ -82,6 +82,9 @@ impl Context<'_> {
 
     fn store(&mut self, at: &Trail<'_>, spec: &StoreSpec) -> Store {
         let timeout = self.span(&at.key("timeout"), spec.timeout, MILLISECOND, Duration::from_secs(10));
+        if !self.is_trusted(&at.key("type")) {
+            return Store::Memory;
+        }
         if spec.kind == StoreType::Memory {
             for (field, set) in [
                 ("urls", spec.urls.is_some()),

@@ -89,6 +89,7 @@ pub struct DirectorySpec {
     /// Ldap: `Bind` checks a password by binding as the account, `Hash` reads `userPassword` and compares.
     /// Default `Bind`.
     #[serde(default)]
+    #[schemars(with = "LdapAuthentication")]
     pub authentication: Option<LdapAuthentication>,
     /// Ldap: connections, 1 to 1000. Default 8.
     #[serde(default)]

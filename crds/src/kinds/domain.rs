@@ -37,10 +37,6 @@ use crate::value::{Expr, SetOf};
         printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
     )
 )]
-#[schemars(extend("x-kubernetes-validations" = [
-    {"rule": "self.subAddressing == 'Custom' || !has(self.customRule)",
-     "message": "customRule goes with subAddressing Custom only"}
-]))]
 pub struct DomainSpec {
     /// The domain. Default: `metadata.name`, which holds no dots.
     #[schemars(length(min = 1, max = 253))]

@@ -38,6 +38,7 @@ use crate::value::{SetOf, TimeSpan};
         printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
     )
 )]
+#[schemars(extend("required" = ["bind"]))]
 pub struct ListenerSpec {
     /// Value of `listener` in expressions. Default: `metadata.name`.
     #[schemars(length(min = 1, max = 253))]
@@ -141,6 +142,7 @@ pub enum ListenerProtocol {
 /// TLS of a listener.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
+#[schemars(extend("required" = ["secretNames"]))]
 pub struct ListenerTlsSpec {
     /// Secrets of type kubernetes.io/tls, in the same namespace. By SNI the one whose certificate fits is used,
     /// else the first. At least one.

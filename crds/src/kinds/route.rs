@@ -1,7 +1,10 @@
 //! `MtaRoute`: where accepted messages go.
 
+use std::fmt;
+
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::de::{EnumAccess, Error, VariantAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::listener::ListenerProtocol;
 use super::{Cardinality, KindSpec};
@@ -78,6 +81,7 @@ pub struct RouteSpec {
     pub balance: Option<bool>,
     /// Relay: `smtp` (RFC 5321) or `lmtp` (RFC 2033). Default `smtp`.
     #[serde(default)]
+    #[schemars(with = "ListenerProtocol")]
     pub protocol: Option<ListenerProtocol>,
     /// Relay: when and how TLS is used.
     #[serde(default)]
@@ -132,29 +136,55 @@ impl KindSpec for RouteSpec {
 }
 
 /// The end of a route.
-#[derive(
-    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 pub enum RouteType {
     /// Another server.
-    #[default]
     Relay,
     /// A folder of files.
     Maildir,
     /// Nowhere.
     Discard,
-    /// Reserved.
-    #[schemars(skip)]
-    Mx,
-    /// Reserved.
-    #[schemars(skip)]
-    Local,
-    /// Reserved.
-    #[schemars(skip)]
-    JetStream,
-    /// Reserved.
-    #[schemars(skip)]
-    Http,
+}
+
+impl RouteType {
+    const NAMES: &'static [&'static str] = &["Relay", "Maildir", "Discard"];
+}
+
+impl<'de> Deserialize<'de> for RouteType {
+    /// Written out, because types of other mail servers deserve a better answer than "unknown".
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_enum("RouteType", Self::NAMES, RouteTypeVisitor)
+    }
+}
+
+struct RouteTypeVisitor;
+
+impl<'de> Visitor<'de> for RouteTypeVisitor {
+    type Value = RouteType;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a type of route")
+    }
+
+    fn visit_enum<A: EnumAccess<'de>>(self, name: A) -> Result<RouteType, A::Error> {
+        let (name, variant) = name.variant::<String>()?;
+        variant.unit_variant()?;
+        match name.as_str() {
+            "Relay" => Ok(RouteType::Relay),
+            "Maildir" => Ok(RouteType::Maildir),
+            "Discard" => Ok(RouteType::Discard),
+            "Mx" => Err(A::Error::custom(
+                "`Mx` needs a queue, which Postern does not have; name a relay that has one",
+            )),
+            "Local" => Err(A::Error::custom(
+                "`Local` is the mailbox store of another server; use `Maildir`, or `Relay` with `protocol: lmtp`",
+            )),
+            "JetStream" | "Http" => Err(A::Error::custom(format_args!(
+                "`{name}` is reserved and not built; use `Relay`, `Maildir` or `Discard`"
+            ))),
+            _ => Err(A::Error::unknown_variant(&name, RouteType::NAMES)),
+        }
+    }
 }
 
 /// TLS towards a next hop.

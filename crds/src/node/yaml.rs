@@ -51,6 +51,8 @@ fn fault(error: &serde_saphyr::Error) -> YamlFault {
         .split_once(": ")
         .filter(|(head, _)| head.starts_with("error: line"))
         .map_or(message, |(_, m)| m);
+    // What to tell the library is no advice to who wrote the text.
+    let message = message.split(", set DuplicateKeyPolicy").next().unwrap_or(message);
     YamlFault {
         message: message.trim_end_matches('.').to_owned(),
         line: place.map(|place| narrow(place.line())),

@@ -126,7 +126,9 @@ impl Round {
                     self.removed.push(path);
                     return true;
                 }
-                if !self.is_untrusted(&path) {
+                // Something inside was replaced, and the stand-in may be the cause.
+                let is_aftermath = self.replaced.iter().any(|replaced| replaced.is_within(&path));
+                if !self.is_untrusted(&path) && !is_aftermath {
                     self.note(Problem { path: path.clone(), at_key: false, message, suggestion });
                 }
                 self.replaced.push(path);

@@ -290,7 +290,10 @@ impl<'de> MapAccess<'de> for Fields<'_> {
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Error> {
         match self.pending.take() {
             Some(Pending::Entry(key, node)) => {
-                seed.deserialize(Reader::new(node, self.of.trail.key(&key.text), self.of.round))
+                let trail = self.of.trail.key(&key.text);
+                let value = seed.deserialize(Reader::new(node, trail, self.of.round));
+                // A type may refuse a value that was read without a fault, such as a set with two equal members.
+                value.map_err(|error| error.at(|| trail.path()))
             }
             Some(Pending::Added) => seed.deserialize(StandIn),
             None => Err(de::Error::custom("a value without a key")),

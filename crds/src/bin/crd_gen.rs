@@ -1,0 +1,20 @@
+//! Writes the custom resource definitions, and the reference manual when a second argument names it.
+
+use std::path::PathBuf;
+use std::{env, fs};
+
+use postern_crds::generate::{definitions, reference};
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let mut arguments = env::args_os().skip(1).map(PathBuf::from);
+    let folder = arguments.next().ok_or("usage: postern-crd-gen FOLDER [REFERENCE.md]")?;
+    let definitions = definitions()?;
+    fs::create_dir_all(&folder)?;
+    for definition in &definitions {
+        fs::write(folder.join(format!("{}.yaml", definition.plural)), definition.yaml()?)?;
+    }
+    if let Some(page) = arguments.next() {
+        fs::write(page, reference(&definitions))?;
+    }
+    Ok(())
+}
