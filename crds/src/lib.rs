@@ -27,4 +27,4 @@ pub use load::{
     ConfigMap, Object, ObjectSet, REVISION_FILE, SecretObject, digest, read_folder, read_json, read_objects,
     read_yaml, revision_file,
 };
-pub use yaml_out::WriteError;
+pub use yaml_out::{WriteError, to_yaml};

@@ -11,6 +11,6 @@ pub struct WriteError(#[from] serde_yaml::Error);
 ///
 /// # Errors
 /// The value refuses to be serialised.
-pub(crate) fn to_yaml(value: &impl Serialize) -> Result<String, WriteError> {
+pub fn to_yaml(value: &impl Serialize) -> Result<String, WriteError> {
     Ok(serde_yaml::to_string(value)?)
 }
