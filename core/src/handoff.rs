@@ -46,8 +46,11 @@ impl Outcome {
                     deferred
                 })
             }
-            500..=599 if has_text(reply) => Self::Refused(reply.clone()),
-            500..=599 => Self::Refused(reply.with_text("Refused by the next hop")),
+            500..=599 => {
+                let reply =
+                    if has_text(reply) { reply.clone() } else { reply.with_text("Refused by the next hop") };
+                Self::Refused(reply.or_enhanced(EnhancedCode(5, 0, 0)))
+            }
             _ => Self::LOST,
         }
     }
@@ -237,8 +240,8 @@ mod tests {
     fn a_hop_s_reply_is_passed_on_or_replaced() {
         for (said, told) in [
             ("550 5.7.1 spam", "550 5.7.1 spam"),
-            ("550 spam", "550 spam"),
-            ("550", "550 Refused by the next hop"),
+            ("550 spam", "550 5.0.0 spam"),
+            ("550", "550 5.0.0 Refused by the next hop"),
             ("450", "451 4.3.5 Deferred by the next hop"),
             ("451 4.7.1 later", "451 4.7.1 later"),
             ("455 5.1.1 odd class", "451 4.3.5 5.1.1 odd class"),

@@ -84,6 +84,13 @@ impl Reply {
         Self { code: self.code, enhanced: self.enhanced, text: one_line(text.into()) }
     }
 
+    /// The same reply, with this enhanced code if it has none: a server that offers them gives one with
+    /// every reply (RFC 2034 section 4).
+    #[must_use]
+    pub fn or_enhanced(self, enhanced: EnhancedCode) -> Self {
+        Self { enhanced: self.enhanced.or(Some(enhanced)), ..self }
+    }
+
     /// The same codes with a text of several lines.
     #[must_use]
     pub fn with_lines<L: AsRef<str>>(&self, lines: impl IntoIterator<Item = L>) -> Self {
