@@ -180,14 +180,14 @@ fn literal(address: IpAddr) -> String {
 }
 
 /// What a domain or a literal may hold, up to the 255 octets of a domain; `otherwise` when nothing is left.
-fn host(name: &str, otherwise: &'static str) -> String {
+pub(super) fn host(name: &str, otherwise: &'static str) -> String {
     let allowed = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ':' | '[' | ']');
     let host: String = name.chars().filter(allowed).take(255).collect();
     if host.is_empty() { otherwise.to_owned() } else { host }
 }
 
 /// What may stand in a comment without quoting, at most `most` characters of it.
-fn comment(text: &str, most: usize) -> String {
+pub(super) fn comment(text: &str, most: usize) -> String {
     text.chars().filter(|c| !c.is_control() && !matches!(c, '(' | ')' | '\\')).take(most).collect()
 }
 

@@ -14,6 +14,7 @@ use super::replies;
 use super::state::Transaction;
 use crate::envelope::Envelope;
 use crate::expr::{Setting, Verify};
+use crate::message::checks::Checks;
 use crate::message::edit::Edit;
 use crate::message::fields::{self, Greeting};
 use crate::message::header::Header;
@@ -37,7 +38,7 @@ impl Session {
         let view = View::new(self, inquiry);
         let header = self.check_form(received, &view)?;
         let results = self.check_authentication(&view, inquiry)?;
-        let mut prefix = self.fields_of_arrival(now, transaction, &view)?;
+        let mut prefix = self.fields_of_arrival(now, transaction, &results, &view)?;
         // Fields that claim to be ours are gone before anybody can believe them (RFC 8601 section 5).
         let mut edits = header.forged_results(&self.hostname);
         let mut envelope = transaction.envelope.clone();
@@ -128,6 +129,7 @@ impl Session {
         &self,
         now: Timestamp,
         transaction: &Transaction,
+        results: &MessageResults,
         view: &View<'_>,
     ) -> Result<Vec<u8>, Halt> {
         let mut prefix = Vec::new();
@@ -151,7 +153,27 @@ impl Session {
             }
             .write_to(&mut prefix);
         }
+        let checks = self.checks(transaction, results);
+        if self.switch(view, |data| &data.add_auth_results_header)? {
+            checks.write_authentication_results(&mut prefix);
+        }
+        if self.switch(view, |data| &data.add_received_spf_header)? {
+            checks.write_received_spf(&mut prefix);
+        }
         Ok(prefix)
+    }
+
+    /// Everything that was checked about the sender.
+    fn checks<'a>(&'a self, transaction: &'a Transaction, message: &'a MessageResults) -> Checks<'a> {
+        Checks {
+            hostname: &self.hostname,
+            client: self.client.remote.ip(),
+            helo: self.hello.as_ref().map_or("", |hello| &hello.name),
+            reverse_dns: self.reverse_dns.as_ref(),
+            spf_of_helo: self.hello.as_ref().and_then(|hello| hello.spf.as_ref()),
+            spf_of_sender: transaction.spf.as_ref(),
+            message,
+        }
     }
 
     /// The name that reverse DNS has confirmed.
@@ -220,15 +242,16 @@ fn quarantined(reason: &str) -> Edit {
 
 impl MessageResults {
     fn dmarc_passes(&self) -> bool {
-        self.dmarc.is_some_and(|dmarc| dmarc.result == CheckResult::Pass)
+        self.dmarc.as_ref().is_some_and(|dmarc| dmarc.result == CheckResult::Pass)
     }
 
     /// At least one signature has to pass; a message without signatures does not.
     fn judge_dkim(&self, level: Verify) -> Result<(), Reply> {
         let Some(signatures) = &self.dkim else { return Ok(()) };
+        let any = |result| signatures.iter().any(|signature| signature.result == result);
         let result = match () {
-            () if signatures.contains(&CheckResult::Pass) => CheckResult::Pass,
-            () if signatures.contains(&CheckResult::TempError) => CheckResult::TempError,
+            () if any(CheckResult::Pass) => CheckResult::Pass,
+            () if any(CheckResult::TempError) => CheckResult::TempError,
             () => CheckResult::Fail,
         };
         let refusals = Refusals { permanent: replies::DKIM_FAILED, temporary: replies::DKIM_TEMPORARY };
@@ -244,7 +267,7 @@ impl MessageResults {
 
     /// Only the policy `reject` refuses, and a temporary error when the policy could not be had.
     fn judge_dmarc(&self, level: Verify) -> Result<(), Reply> {
-        let Some(dmarc) = self.dmarc else { return Ok(()) };
+        let Some(dmarc) = &self.dmarc else { return Ok(()) };
         let concerned = dmarc.policy == DmarcPolicy::Reject || dmarc.result == CheckResult::TempError;
         if !concerned || dmarc.result == CheckResult::None {
             return Ok(());

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::Session;
 use super::change::{Change, Step};
-use super::check::{self, Check, Refusals};
+use super::check::{self, Check, Refusals, SenderCheck};
 use super::event::Action;
 use super::facts::View;
 use super::question::{Answer, FilterGroup, Halt, Inquiry, Question, Subject};
@@ -156,7 +156,7 @@ impl Session {
         &self,
         sender: &ReversePath,
         inquiry: &Inquiry<'_>,
-    ) -> Result<Option<Check>, Halt> {
+    ) -> Result<Option<SenderCheck>, Halt> {
         if self.parameters.spf_from == Verify::Disable {
             return Ok(None);
         }
@@ -166,7 +166,7 @@ impl Session {
         let refusals =
             Refusals { permanent: replies::SPF_MAIL_FAILED, temporary: replies::SPF_MAIL_TEMPORARY };
         check::judge(self.parameters.spf_from, check.result, &refusals)?;
-        Ok(Some(check.clone()))
+        Ok(Some(SenderCheck { sender: sender.clone(), check: check.clone() }))
     }
 
     fn transaction_limits(&self, view: &View<'_>, max_message_size: u64) -> Result<TransactionLimits, Halt> {

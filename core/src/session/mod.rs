@@ -35,7 +35,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use self::change::{Change, Step};
-use self::check::Check;
+use self::check::{Check, SenderCheck};
 use self::event::{Action, Event, Tls};
 use self::id::TraceId;
 use self::question::{Answer, Halt, Inquiry};
@@ -238,8 +238,32 @@ impl Session {
 
     /// SPF of the open transaction's sender, if it was checked.
     #[must_use]
-    pub fn sender_spf(&self) -> Option<&Check> {
+    pub fn sender_spf(&self) -> Option<&SenderCheck> {
         self.transaction().and_then(|transaction| transaction.spf.as_ref())
+    }
+
+    /// SPF of the EHLO name, if it was checked.
+    #[must_use]
+    pub fn helo_spf(&self) -> Option<&Check> {
+        self.hello.as_ref().and_then(|hello| hello.spf.as_ref())
+    }
+
+    /// Reverse DNS of the client, if it was checked.
+    #[must_use]
+    pub fn reverse_dns(&self) -> Option<&Check> {
+        self.reverse_dns.as_ref()
+    }
+
+    /// The name of EHLO, as sent; empty before it.
+    #[must_use]
+    pub fn helo(&self) -> &str {
+        self.hello.as_ref().map_or("", |hello| &hello.name)
+    }
+
+    /// Our name towards the client.
+    #[must_use]
+    pub fn hostname(&self) -> &Arc<str> {
+        &self.hostname
     }
 
     /// Queue id of the open transaction, else the id of the connection.

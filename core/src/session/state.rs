@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::check::Check;
+use super::check::{Check, SenderCheck};
 use super::id::TraceId;
 use crate::envelope::{Envelope, Recipient};
 use crate::expr::{SaslMechanism, Verify};
@@ -48,7 +48,7 @@ pub(super) struct Transaction {
     /// The recipients of the hand-off under way, in its order.
     pub(super) handed_off: Vec<Box<str>>,
     /// SPF of the sender, if it was checked.
-    pub(super) spf: Option<Check>,
+    pub(super) spf: Option<SenderCheck>,
     /// How the data arrives.
     pub(super) data: DataState,
     pub(super) limits: TransactionLimits,
