@@ -11,6 +11,7 @@ pub mod handoff;
 pub mod listener;
 pub mod message;
 pub mod metrics;
+pub mod sender_auth;
 pub mod snapshot;
 pub mod store;
 pub mod support;

@@ -1,5 +1,6 @@
 //! The questions of the session, and who answers them.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -8,7 +9,7 @@ use postern_core::handoff::Outcome;
 use postern_core::message::draft::Draft;
 use postern_core::message::draft::Piece;
 use postern_core::policy::listener::Protocol;
-use postern_core::session::check::{Check, CheckResult, Dmarc, DmarcPolicy, MessageResults};
+use postern_core::session::check::{CheckResult, Dmarc, DmarcPolicy, MessageResults};
 use postern_core::session::event::{Delivery, HandedOff};
 use postern_core::session::question::{
     Answer, Authentication, Credentials, DirectoryAnswer, MessageChecks, Question, Verify,
@@ -22,6 +23,7 @@ use crate::auth;
 use crate::handoff::{self, Answers, Inquiry, Verification};
 use crate::message::{Content, ContentBuilder};
 use crate::metrics::{AuthOutcome, MessageOutcome};
+use crate::sender_auth;
 use crate::throttle::CounterKey;
 
 impl Connection {
@@ -37,16 +39,26 @@ impl Connection {
                 Answer::Authentication(self.authenticate(credentials).await)
             }
             Question::Verify(verify) => Answer::Verified(self.verify(*verify).await),
+            Question::ReverseDns => {
+                Answer::Check(sender_auth::reverse_dns(&self.gate.resolver, self.remote_ip()).await)
+            }
+            Question::SpfEhlo { helo } => {
+                Answer::Check(sender_auth::spf_of_helo(&self.gate.resolver, self.remote_ip(), &helo).await)
+            }
+            Question::SpfMail { sender, helo } => Answer::Check(
+                sender_auth::spf_of_sender(&self.gate.resolver, self.remote_ip(), &helo, &sender).await,
+            ),
             // What this build cannot ask is never taken for a yes: checks have a temporary error,
             // directories are unavailable, filters defer. `serve` refuses policies that would need them.
-            Question::ReverseDns | Question::SpfEhlo { .. } | Question::SpfMail { .. } => {
-                Answer::Check(Check { result: CheckResult::TempError, detail: None })
-            }
             Question::Message(wanted) => Answer::Message(Box::new(unchecked(wanted))),
             Question::Directory(_) => Answer::Directory(DirectoryAnswer::Unavailable),
             Question::Greylist { .. } => Answer::Admitted(false),
             Question::Consult(_) => Answer::Verdict(Verdict::Defer(UNABLE)),
         }
+    }
+
+    fn remote_ip(&self) -> IpAddr {
+        self.session.client().remote.ip()
     }
 
     async fn look_up(&self, lookup: &Lookup) -> Result<Value<'static>, LookupFailure> {
@@ -174,9 +186,14 @@ impl Connection {
 fn unchecked(wanted: MessageChecks) -> MessageResults {
     let temporary = CheckResult::TempError;
     MessageResults {
-        dkim: wanted.dkim.then(|| vec![temporary]),
+        dkim: wanted.dkim.then(|| vec![temporary.into()]),
         arc: wanted.arc.then_some(temporary),
-        dmarc: wanted.dmarc.then_some(Dmarc { result: temporary, policy: DmarcPolicy::None }),
+        dmarc: wanted.dmarc.then(|| Dmarc {
+            result: temporary,
+            policy: DmarcPolicy::None,
+            from: "".into(),
+            reason: None,
+        }),
     }
 }
 

@@ -26,13 +26,16 @@ pub(super) fn parse(text: &str) -> Result<Name, DnsError> {
         .map_err(|_| DnsError::NotAName)
 }
 
-/// The text of a name in lower case, without the final dot.
+/// The text of a name in lower case, without the final dot and without escapes.
+///
+/// A dot or other octets that are part of a label and cannot be told in plain text leave a name that
+/// [`parse`] does not accept.
 pub(super) fn text(name: &Name) -> String {
-    let mut text = name.to_lowercase().to_ascii();
-    if text.ends_with('.') {
-        text.pop();
-    }
-    text
+    let labels: Vec<String> = name
+        .iter()
+        .map(|label| String::from_utf8_lossy(label).to_ascii_lowercase().replace('.', "\u{fffd}"))
+        .collect();
+    labels.join(".")
 }
 
 #[cfg(test)]
@@ -63,6 +66,11 @@ mod tests {
 
     #[test]
     fn octets_that_need_an_escape_survive() {
-        assert_eq!(parse("a\\b.example").unwrap().iter().next(), Some(&b"a\\b"[..]));
+        for name in ["a\\b.example", "foo:bar/baz.example", "alice@x.example"] {
+            assert_eq!(text(&parse(name).unwrap()), name);
+        }
+        let odd = Name::from_labels([&b"a.b"[..], b"\xff", b"example"]).unwrap();
+        assert_eq!(parse(&text(&odd)), Err(DnsError::NotAName));
+        assert_eq!(text(&Name::root()), "");
     }
 }

@@ -57,6 +57,11 @@ impl Zone {
         self.with(&Name::from(address).to_ascii(), RData::PTR(PTR(fqdn(name))))
     }
 
+    /// A PTR record under a name that is written out.
+    pub(crate) fn ptr_of_name(self, name: &str, target: &str) -> Self {
+        self.with(name, RData::PTR(PTR(fqdn(target))))
+    }
+
     /// One record for each text, cut into strings of 255 octets.
     pub(crate) fn txt(self, name: &str, texts: &[&str]) -> Self {
         texts.iter().fold(self, |zone, text| {
@@ -68,11 +73,11 @@ impl Zone {
 
     /// One record of several strings.
     pub(crate) fn txt_strings(self, name: &str, strings: &[&str]) -> Self {
-        let strings = strings.iter().map(ToString::to_string).collect();
-        self.with(name, RData::TXT(TXT::new(strings)))
+        let strings = strings.iter().map(|string| string.as_bytes()).collect();
+        self.with(name, RData::TXT(TXT::from_bytes(strings)))
     }
 
-    /// SERVFAIL for every question about a name.
+    /// SERVFAIL for every question about a name that has no record for it.
     pub(crate) fn server_failure(mut self, name: &str) -> Self {
         self.failing.insert(fqdn(name));
         self
@@ -101,7 +106,7 @@ impl Zone {
                 return None;
             }
             answer.add_query(query.clone());
-            if self.failing.contains(&name) {
+            if self.failing.contains(&name) && !self.has(&name, query.query_type()) {
                 answer.metadata.response_code = ResponseCode::ServFail;
             } else if udp && self.truncated.contains(&name) {
                 answer.metadata.truncation = true;
@@ -113,6 +118,10 @@ impl Zone {
             }
         }
         answer.to_bytes().ok()
+    }
+
+    fn has(&self, name: &Name, kind: RecordType) -> bool {
+        self.records.get(name).is_some_and(|records| records.iter().any(|data| data.record_type() == kind))
     }
 
     /// The records of a name, and behind an alias those of its target.
@@ -216,7 +225,6 @@ async fn serve_tcp(listener: TcpListener, zone: Arc<Zone>) {
 }
 
 fn fqdn(name: &str) -> Name {
-    let mut name = Name::from_ascii(name).unwrap().to_lowercase();
-    name.set_fqdn(true);
-    name
+    let labels = name.split('.').filter(|label| !label.is_empty());
+    Name::from_labels(labels.map(|label| label.to_ascii_lowercase().into_bytes())).unwrap()
 }

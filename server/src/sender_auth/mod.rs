@@ -1,0 +1,58 @@
+//! Who a client and a message claim to be, checked against DNS: reverse DNS, SPF, DKIM, ARC and DMARC.
+//!
+//! Results are plain data of the session; no type of a library leaves this module. Nothing here decides
+//! anything about mail. Every check ends within [`PATIENCE`], and one that cannot be done is a temporary
+//! error.
+
+mod iprev;
+mod spf;
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use postern_core::session::check::{Check, CheckResult};
+use postern_core::smtp::address::ReversePath;
+use tokio::time::timeout;
+use tracing::Instrument;
+
+use self::spf::Identity;
+use crate::dns::Resolver;
+
+/// How long one check may take; RFC 7208 section 4.6.4 asks for at least 20 s for SPF.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Whether the client's address and its name confirm each other.
+pub async fn reverse_dns(resolver: &Resolver, client: IpAddr) -> Check {
+    let span = tracing::debug_span!("auth.iprev", %client);
+    in_time(iprev::check(resolver, client).instrument(span)).await
+}
+
+/// SPF of the EHLO name (RFC 7208 section 2.3).
+pub async fn spf_of_helo(resolver: &Resolver, client: IpAddr, helo: &str) -> Check {
+    spf_check(resolver, Identity { ip: client, helo, local_part: POSTMASTER, domain: helo }).await
+}
+
+/// SPF of the sender (RFC 7208 section 2.4); the postmaster of the EHLO name stands in for the null path.
+pub async fn spf_of_sender(resolver: &Resolver, client: IpAddr, helo: &str, sender: &ReversePath) -> Check {
+    let (local_part, domain) = match sender {
+        ReversePath::Null => (POSTMASTER, helo),
+        ReversePath::Mailbox(address) => (address.local(), address.key_domain()),
+    };
+    spf_check(resolver, Identity { ip: client, helo, local_part, domain }).await
+}
+
+async fn spf_check(resolver: &Resolver, identity: Identity<'_>) -> Check {
+    let span = tracing::debug_span!("auth.spf", domain = identity.domain);
+    let outcome = async {
+        let outcome = spf::check_host(resolver, identity).await;
+        Check { result: outcome.result, detail: outcome.reason.map(Into::into) }
+    };
+    in_time(outcome.instrument(span)).await
+}
+
+async fn in_time(check: impl Future<Output = Check>) -> Check {
+    let late = || Check { result: CheckResult::TempError, detail: Some("no answer in time".into()) };
+    timeout(PATIENCE, check).await.unwrap_or_else(|_| late())
+}
+
+const POSTMASTER: &str = "postmaster";
