@@ -16,9 +16,7 @@ pub(super) struct UnusableAddress;
 ///
 /// When a part of the address is empty or too long for a file name.
 pub(super) fn folder(maildir: &Maildir, recipient: &Address) -> Result<PathBuf, UnusableAddress> {
-    // The base may end within a name, as in `/mail/user-{local}`.
-    let (base, start) = maildir.base.split_at(maildir.base.rfind('/').map_or(0, |slash| slash + 1));
-    let mut relative = start.to_owned();
+    let mut relative = String::new();
     for segment in &maildir.pattern {
         match segment {
             MaildirSegment::Literal(text) => relative.push_str(text),
@@ -27,7 +25,8 @@ pub(super) fn folder(maildir: &Maildir, recipient: &Address) -> Result<PathBuf, 
             MaildirSegment::Recipient => relative.push_str(&cleaned(recipient.key())?),
         }
     }
-    let mut path = PathBuf::from(base);
+    // The base is a whole folder; the loader splits the template at a slash.
+    let mut path = PathBuf::from(&*maildir.base);
     for component in Path::new(&relative).components() {
         match component {
             Component::Normal(name) if name.len() <= MAX_NAME_OCTETS => path.push(name),
@@ -35,7 +34,7 @@ pub(super) fn folder(maildir: &Maildir, recipient: &Address) -> Result<PathBuf, 
             _ => return Err(UnusableAddress),
         }
     }
-    if path.as_os_str().is_empty() { Err(UnusableAddress) } else { Ok(path) }
+    Ok(path)
 }
 
 /// A value as a part of a file name: nothing in it separates, hides or climbs.
@@ -90,8 +89,11 @@ mod tests {
         assert_eq!(path(&whole, "bob@example.com").unwrap(), "/mail/in-bob@example.com/Maildir");
         let shared = Maildir { base: "/mail/all".into(), pattern: Vec::new() };
         assert_eq!(path(&shared, "bob@example.com").unwrap(), "/mail/all", "a shared folder is a fixed path");
-        let within_a_name = Maildir { base: "mail/user-".into(), pattern: vec![MaildirSegment::Local] };
-        assert_eq!(path(&within_a_name, "bob@example.com").unwrap(), "mail/user-bob");
+        let pattern = vec![MaildirSegment::Literal("user-".into()), MaildirSegment::Local];
+        let here = Maildir { base: ".".into(), pattern };
+        assert_eq!(path(&here, "bob@example.com").unwrap(), "./user-bob");
+        let here = Maildir { base: ".".into(), pattern: vec![MaildirSegment::Domain] };
+        assert_eq!(path(&here, "bob@example.com").unwrap(), "./example.com");
     }
 
     #[test]
