@@ -1,7 +1,6 @@
 //! The committed definitions and the manual are those of the types, and the API server will take them.
 
 #![cfg(feature = "kube")]
-#![expect(clippy::unwrap_used, reason = "a test that cannot read its files has failed")]
 
 use std::collections::BTreeSet;
 use std::fs;
