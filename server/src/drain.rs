@@ -165,3 +165,90 @@ const FAREWELL: Duration = Duration::from_secs(3);
 
 /// For sessions that are cut off to take theirs.
 const LAST_WORDS: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::future::{pending, ready};
+    use tokio::sync::oneshot;
+
+    const TIMES: Times = Times { delay: Duration::from_secs(5), timeout: Duration::from_secs(30) };
+
+    /// Notes the phases and how many seconds after the beginning each one came.
+    async fn phases(mut watch: watch::Receiver<Phase>, began: Instant) -> Vec<(Phase, u64)> {
+        let mut seen = Vec::new();
+        while watch.changed().await.is_ok() {
+            let phase = *watch.borrow_and_update();
+            seen.push((phase, began.elapsed().as_secs()));
+            if phase == Phase::Expired {
+                break;
+            }
+        }
+        seen
+    }
+
+    async fn gone(receiver: oneshot::Receiver<()>) {
+        let _ = receiver.await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn without_sessions_it_ends_when_the_delay_is_over() {
+        let (drain, began) = (Drain::default(), Instant::now());
+        assert_eq!(drain.run(TIMES, ready(()), pending()).await, 0);
+        assert_eq!(began.elapsed(), TIMES.delay);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn sessions_without_a_transaction_are_not_waited_for_long() {
+        let (drain, began) = (Drain::default(), Instant::now());
+        let times = Times { delay: Duration::ZERO, ..TIMES };
+        assert_eq!(drain.run(times, pending(), pending()).await, 0);
+        assert!(began.elapsed() < Duration::from_secs(5));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn transactions_may_run_on_until_their_time_is_up() {
+        let (drain, began) = (Drain::default(), Instant::now());
+        let _stuck = drain.begin_transaction();
+        let (cut_off, seen) =
+            tokio::join!(drain.run(TIMES, pending(), pending()), phases(drain.watch(), began));
+        assert_eq!(cut_off, 1);
+        assert_eq!(seen, [(Phase::Announced, 0), (Phase::Closing, 5), (Phase::Expired, 35)]);
+        assert_eq!(began.elapsed(), Duration::from_secs(36));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_end_of_the_last_transaction_is_the_end() {
+        let (drain, began) = (Drain::default(), Instant::now());
+        let (last, waits) = oneshot::channel();
+        let transaction = drain.begin_transaction();
+        let session = async {
+            sleep(Duration::from_secs(12)).await;
+            drop(transaction);
+            last.send(()).unwrap();
+        };
+        let (cut_off, ()) = tokio::join!(drain.run(TIMES, gone(waits), pending()), session);
+        assert_eq!(cut_off, 0);
+        assert_eq!(began.elapsed(), Duration::from_secs(12));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_hurry_skips_what_is_left_of_the_waiting() {
+        let (drain, began) = (Drain::default(), Instant::now());
+        let _stuck = drain.begin_transaction();
+        assert_eq!(drain.run(TIMES, pending(), sleep(Duration::from_secs(1))).await, 1);
+        assert_eq!(began.elapsed(), Duration::from_secs(1) + FAREWELL + LAST_WORDS);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn listeners_close_when_the_delay_is_over() {
+        let (drain, began) = (Drain::default(), Instant::now());
+        let closing = async {
+            drain.closing().await;
+            began.elapsed()
+        };
+        let (_, closed_after) = tokio::join!(drain.run(TIMES, ready(()), pending()), closing);
+        assert_eq!(closed_after, TIMES.delay);
+        assert_eq!(drain.phase(), Phase::Closing);
+    }
+}

@@ -14,8 +14,8 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::{Registry, Unit};
 
 use crate::capacity::Full;
-use crate::handoff;
 use crate::dns::DnsMetrics;
+use crate::handoff;
 use crate::snapshot::Snapshot;
 
 /// All metrics of the process.

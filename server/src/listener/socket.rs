@@ -21,7 +21,7 @@ pub(super) struct Endpoint {
 
 /// A listener's address cannot be bound.
 #[derive(Debug, thiserror::Error)]
-#[error("MtaListener/{listener}: bind {address}: {}", reason(cause))]
+#[error("MtaListener/{listener}: {}", self.problem())]
 pub struct BindError {
     /// Name of the listener.
     pub listener: Arc<str>,
@@ -29,6 +29,14 @@ pub struct BindError {
     pub address: SocketAddr,
     /// What the system says.
     pub cause: io::Error,
+}
+
+impl BindError {
+    /// The address and what is wrong with it, without the listener's name.
+    #[must_use]
+    pub fn problem(&self) -> String {
+        format!("{} cannot be bound: {}", self.address, reason(&self.cause))
+    }
 }
 
 impl Endpoint {
@@ -146,7 +154,7 @@ mod tests {
         let error = Endpoint { address, only_v6: false }.bind(&listener).unwrap_err();
         assert_eq!(
             error.to_string(),
-            format!("MtaListener/smtp: bind {address}: the address is in use by another process")
+            format!("MtaListener/smtp: {address} cannot be bound: the address is in use by another process")
         );
     }
 

@@ -1,0 +1,94 @@
+//! The folder of manifests as the source of the policy.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use postern_crds::{LoadOptions, ObjectSet, compile, read_folder};
+
+use crate::reload::{Loaded, Source};
+use crate::status::ObjectInForce;
+
+/// A folder of manifests, read by the one loader there is.
+#[derive(Debug, Clone)]
+pub struct Folder {
+    path: PathBuf,
+    options: LoadOptions,
+}
+
+impl Folder {
+    /// The folder at `path`; pipes may run the programs in `pipe_dir`.
+    #[must_use]
+    pub fn new(path: PathBuf, pipe_dir: Option<PathBuf>) -> Self {
+        let options = LoadOptions { pipe_dir, base: Some(path.clone()), ..LoadOptions::default() };
+        Self { path, options }
+    }
+}
+
+/// Files beside the manifests whose contents belong to the policy.
+fn files_of(set: &ObjectSet) -> Vec<PathBuf> {
+    set.lookups.iter().filter_map(|lookup| lookup.spec.file.as_deref()).map(PathBuf::from).collect()
+}
+
+impl Source for Folder {
+    fn folder(&self) -> &Path {
+        &self.path
+    }
+
+    fn load(&self) -> io::Result<Loaded> {
+        let (set, faults) = read_folder(&self.path)?;
+        let outcome = compile(&set, faults, &self.options);
+        let in_force = |(object, generation)| ObjectInForce { object, generation };
+        Ok(Loaded {
+            policy: outcome.policy,
+            faults: outcome.faults,
+            warnings: outcome.warnings,
+            objects: set.references().into_iter().map(in_force).collect(),
+            files: files_of(&set),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    fn folder(manifests: &str) -> (tempfile::TempDir, Folder) {
+        let directory = tempfile::tempdir().unwrap();
+        fs::write(directory.path().join("gate.yaml"), manifests).unwrap();
+        let folder = Folder::new(directory.path().to_owned(), None);
+        (directory, folder)
+    }
+
+    const LISTENER: &str = "apiVersion: mta.postern.dev/v1alpha1\nkind: MtaListener\n\
+                            metadata: {name: smtp, generation: 3}\nspec: {bind: ['127.0.0.1:2525']}\n";
+
+    #[test]
+    fn objects_in_force_have_their_generation() {
+        let (_directory, folder) = folder(LISTENER);
+        let loaded = folder.load().unwrap();
+        assert!(loaded.faults.is_empty(), "{:?}", loaded.faults);
+        assert_eq!(loaded.policy.unwrap().listeners.len(), 1);
+        let [listener] = &loaded.objects[..] else { panic!("{:?}", loaded.objects) };
+        assert_eq!(
+            (listener.object.to_string().as_str(), listener.generation),
+            ("MtaListener/smtp", Some(3))
+        );
+    }
+
+    #[test]
+    fn a_file_with_a_large_lookup_is_watched() {
+        let lookup = "apiVersion: mta.postern.dev/v1alpha1\nkind: MtaLookup\nmetadata: {name: blocked}\n\
+                      spec: {namespace: blocked, file: /lists/blocked.yaml}\n";
+        let (_directory, folder) = folder(lookup);
+        assert_eq!(folder.load().unwrap().files, [PathBuf::from("/lists/blocked.yaml")]);
+    }
+
+    #[test]
+    fn a_fault_leaves_no_policy() {
+        let (_directory, folder) = folder(&LISTENER.replace("bind:", "bnid:"));
+        let loaded = folder.load().unwrap();
+        assert!(loaded.policy.is_none());
+        assert!(!loaded.faults.is_empty());
+    }
+}
