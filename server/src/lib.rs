@@ -1,8 +1,11 @@
 //! The data plane of Postern: listeners, connections, filters and the hand-off.
 
 pub mod accepted;
+pub mod admin;
 pub mod auth;
 pub mod capacity;
+pub mod check;
+pub mod cli;
 pub mod connection;
 pub mod dns;
 pub mod drain;
@@ -14,6 +17,7 @@ pub mod message;
 pub mod metrics;
 pub mod reload;
 pub mod sender_auth;
+pub mod serve;
 pub mod snapshot;
 pub mod status;
 pub mod store;

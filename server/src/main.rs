@@ -1,2 +1,80 @@
-//! The data plane.
-fn main() {}
+//! `postern`, the data plane.
+
+use std::io::{self, IsTerminal, Write};
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::Parser;
+use postern_server::check::Findings;
+use postern_server::cli::{Check, Cli, Command, LogFormat, Serve};
+use postern_server::folder::Folder;
+use postern_server::reload::StartError;
+use postern_server::serve::ServeError;
+use postern_server::{connection, serve};
+use tracing_subscriber::EnvFilter;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    // Before anything else: a TLS client that finds no provider panics.
+    let installed = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let cli = Cli::parse();
+    let done = match &cli.command {
+        _ if installed.is_err() => Err(anyhow::anyhow!("another TLS provider is installed already")),
+        Command::Serve(options) => run(options),
+        Command::Check(options) => check(options),
+    };
+    done.unwrap_or_else(|error| {
+        complain(&format!("postern: {error:#}"));
+        ExitCode::FAILURE
+    })
+}
+
+fn run(options: &Serve) -> anyhow::Result<ExitCode> {
+    log_to_stderr(options.log_format);
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("no runtime")?;
+    let source = Folder::new(options.config.clone(), options.pipe_dir.clone());
+    let served = runtime.block_on(serve::serve(options, source, connection::serve));
+    // Tasks that are left hold nothing that anybody waits for.
+    runtime.shutdown_background();
+    match served {
+        Ok(()) => Ok(ExitCode::SUCCESS),
+        Err(error) => {
+            if let ServeError::Start(StartError::Faults { faults, warnings, .. }) = &error {
+                faults.iter().for_each(|fault| complain(&format!("error: {fault}")));
+                warnings.iter().for_each(|warning| complain(&format!("warning: {warning}")));
+            }
+            Err(error.into())
+        }
+    }
+}
+
+fn check(options: &Check) -> anyhow::Result<ExitCode> {
+    let source = Folder::new(options.folder.clone(), options.pipe_dir.clone());
+    let findings = Findings::of(&source)?;
+    match findings.write(&options.folder, options.format, &mut io::stdout().lock()) {
+        // Whoever reads may stop early; what was found counts all the same.
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            return Err(error).context("standard output");
+        }
+        _ => {}
+    }
+    Ok(if findings.faults.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn log_to_stderr(format: LogFormat) {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let colours = io::stderr().is_terminal();
+    let builder =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(colours);
+    match format {
+        LogFormat::Text => builder.with_target(false).init(),
+        LogFormat::Json => builder.json().flatten_event(true).init(),
+    }
+}
+
+/// A line on standard error; when even that fails there is nobody to tell.
+fn complain(line: &str) {
+    let _ = writeln!(io::stderr().lock(), "{line}");
+}
