@@ -6,7 +6,7 @@ use super::question::{Answer, DirectoryAnswer, Halt, Inquiry, Question};
 use super::replies;
 use crate::policy::directory::Entry;
 use crate::smtp::address::Address;
-use crate::smtp::reply::{EnhancedCode, Reply};
+use crate::smtp::reply::Reply;
 
 /// What an address turned out to be.
 enum Queried {
@@ -80,7 +80,8 @@ impl Session {
     }
 }
 
-/// One line for each address.
+/// One line for each address: nothing but the mailbox (RFC 5321 section 3.5.1), as clients that read these
+/// lines as addresses expect it.
 fn found(addresses: impl IntoIterator<Item = Address>) -> Reply {
-    Reply::new(250, EnhancedCode(2, 1, 5), "").with_lines(addresses.into_iter().map(|one| format!("<{one}>")))
+    Reply::plain(250, "").with_lines(addresses.into_iter().map(|one| one.to_string()))
 }
