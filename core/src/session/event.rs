@@ -90,6 +90,17 @@ pub enum Action {
     Close(Option<Reply>),
 }
 
+impl Action {
+    /// Whether nothing can follow, be it after a pause.
+    pub(super) fn is_the_last(&self) -> bool {
+        match self {
+            Self::Close(_) | Self::ReplyAndClose(..) => true,
+            Self::Wait(_, action) => action.is_the_last(),
+            _ => false,
+        }
+    }
+}
+
 /// TLS of the connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tls {

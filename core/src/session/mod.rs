@@ -170,7 +170,7 @@ impl Session {
         match &step.action {
             // RFC 5321 section 3.8: 421 announces that the channel is closed.
             Action::Reply(reply) if reply.code() == 421 => self.close(Some(reply.clone())),
-            Action::Close(_) => {
+            action if action.is_the_last() => {
                 self.state = State::Closed;
                 step.action
             }
