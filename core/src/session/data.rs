@@ -38,6 +38,9 @@ impl Session {
     }
 
     pub(super) fn chunk_received(&self, end: ChunkEnd) -> Step {
+        if self.transaction().is_some_and(|transaction| transaction.doomed) {
+            return Step::reply(replies::CHUNK_OK);
+        }
         let refused = |reply: Reply| Step::new(Change::Data(DataState::Dead), Action::Reply(reply));
         match end {
             ChunkEnd::Kept => Step::reply(replies::CHUNK_OK),
@@ -64,8 +67,7 @@ impl Session {
 }
 
 fn reception(transaction: &Transaction) -> Reception {
-    Reception {
-        max_size: transaction.limits.max_message_size,
-        binary: transaction.envelope.parameters.body == Some(BodyType::BinaryMime),
-    }
+    // A doomed message is read and thrown away: above the first octet nothing of it is kept.
+    let max_size = if transaction.doomed { 1 } else { transaction.limits.max_message_size };
+    Reception { max_size, binary: transaction.envelope.parameters.body == Some(BodyType::BinaryMime) }
 }

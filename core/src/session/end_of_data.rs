@@ -12,7 +12,7 @@ use super::facts::{Outbound, View};
 use super::question::{Answer, FilterGroup, Halt, Inquiry, MessageChecks, Question, Subject};
 use super::replies;
 use super::state::Transaction;
-use crate::envelope::Envelope;
+use crate::envelope::{Envelope, Recipient};
 use crate::expr::{Setting, Verify};
 use crate::message::checks::Checks;
 use crate::message::edit::Edit;
@@ -31,10 +31,11 @@ impl Session {
         inquiry: &Inquiry<'_>,
     ) -> Result<Step, Halt> {
         let transaction = self.transaction().ok_or(replies::MAIL_FIRST)?;
-        self.check_size(received)?;
+        // Nothing is kept of a doomed message, so nothing can be wrong with it.
         if transaction.doomed {
             return Ok(self.message_dropped());
         }
+        self.check_size(received)?;
         let view = View::new(self, inquiry);
         let header = self.check_form(received, &view)?;
         let results = self.check_authentication(&view, inquiry)?;
@@ -42,26 +43,23 @@ impl Session {
         // Fields that claim to be ours are gone before anybody can believe them (RFC 8601 section 5).
         let mut edits = header.forged_results(&self.hostname);
         let mut envelope = transaction.envelope.clone();
-        match self.ask_filters_of_data(&prefix, &edits, &view, inquiry)? {
-            Verdict::Pass(modifications) => {
-                for change in envelope.apply(modifications) {
-                    match change {
-                        Modification::Edit(edit) => edits.push(edit),
-                        Modification::Quarantine(reason) => edits.push(quarantined(&reason)),
-                        _ => {}
-                    }
-                }
-            }
+        let changes = match self.ask_filters_of_data(&prefix, &edits, &view, inquiry)? {
+            Verdict::Pass(modifications) => envelope.apply(modifications),
             Verdict::Reject(reply) | Verdict::Defer(reply) => return Ok(self.message_refused(reply)),
             Verdict::Discard => return Ok(self.message_dropped()),
             Verdict::Disconnect(reply) => return Ok(Step::action(Action::Close(reply))),
-        }
+        };
+        let is_quarantined = changes.iter().any(|change| matches!(change, Modification::Quarantine(_)));
+        edits.extend(changes.into_iter().filter_map(edit_of));
         if envelope.recipients.is_empty() {
             return Ok(self.message_dropped());
         }
         self.add_fields_of_departure(now, transaction, &envelope, header, &view, &mut prefix)?;
         let whole = Outbound { size: received.size, dmarc_pass: results.dmarc_passes() };
-        let copies = self.copies(&envelope, whole, inquiry)?;
+        let copies = match self.policy.outbound.quarantine_route.as_ref().filter(|_| is_quarantined) {
+            Some(route) => self.copies_to(route, &envelope)?,
+            None => self.copies(&envelope, whole, inquiry)?,
+        };
         let recipients = copies.iter().map(|copy| Box::from(copy.recipient.address.key())).collect();
         let delivery = Delivery {
             id: transaction.id,
@@ -231,6 +229,22 @@ impl Session {
                 Ok(Copy { recipient: recipient.clone(), route })
             })
             .collect()
+    }
+
+    /// Every recipient by one route, whatever theirs are.
+    fn copies_to(&self, route: &str, envelope: &Envelope) -> Result<Vec<Copy>, Halt> {
+        let route = self.policy.routes.get(route).ok_or(Halt::Unable)?;
+        let copy = |recipient: &Recipient| Copy { recipient: recipient.clone(), route: Arc::clone(route) };
+        Ok(envelope.recipients.iter().map(copy).collect())
+    }
+}
+
+/// What a change of the message does to its octets.
+fn edit_of(change: Modification) -> Option<Edit> {
+    match change {
+        Modification::Edit(edit) => Some(edit),
+        Modification::Quarantine(reason) => Some(quarantined(&reason)),
+        _ => None,
     }
 }
 

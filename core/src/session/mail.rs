@@ -53,9 +53,10 @@ impl Session {
         if !doomed && !self.admitted(ThrottleClass::Sender, &view, inquiry)? {
             return Err(replies::THROTTLED.into());
         }
-        let spf = self.check_spf_of_sender(&mail.from, inquiry)?;
+        // Of a doomed transaction nobody is asked, and nothing is kept.
+        let spf = if doomed { None } else { self.check_spf_of_sender(&mail.from, inquiry)? };
         let limits = self.transaction_limits(&view, max_message_size)?;
-        if let Some(size) = envelope.parameters.size.filter(|size| *size > 0)
+        if let Some(size) = envelope.parameters.size.filter(|size| *size > 0 && !doomed)
             && !inquiry.admitted(|| Question::Reserve(size))?
         {
             return Err(replies::OUT_OF_SPACE.into());
