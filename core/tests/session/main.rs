@@ -1,0 +1,256 @@
+//! What holds for every session, whatever the client says and whatever the world answers.
+
+#![expect(clippy::unwrap_used, reason = "a test whose own values are wrong has failed")]
+
+mod host;
+mod policy;
+
+use postern_core::policy::listener::Protocol;
+use postern_core::policy::route::MixedRoutes;
+use postern_core::session::event::{Action, Event};
+use postern_core::smtp::reply::Reply;
+use proptest::prelude::*;
+
+use self::host::{Course, Host};
+use self::policy::inquisitive;
+
+/// What happens next.
+#[derive(Debug, Clone)]
+enum Next {
+    Line(&'static str),
+    LineTooLong,
+    Idle,
+    Shutdown,
+}
+
+fn line() -> impl Strategy<Value = Next> {
+    let often = prop::sample::select(vec![
+        "EHLO client.example.net",
+        "MAIL FROM:<bob@example.net>",
+        "MAIL FROM:<ann@example.org> SIZE=100",
+        "RCPT TO:<ann@example.org>",
+        "RCPT TO:<ben@example.org>",
+        "RCPT TO:<team@example.org>",
+        "DATA",
+        "BDAT 10",
+        "BDAT 10 LAST",
+    ]);
+    let seldom = prop::sample::select(vec![
+        "LHLO client.example.net",
+        "HELO other.example.net",
+        "EHLO",
+        "AUTH PLAIN AGFubgBzZWNyZXQ=",
+        "AUTH LOGIN",
+        "AUTH XOAUTH2 dXNlcj1hbm4BYXV0aD1CZWFyZXIgYQEB",
+        "AUTH GSSAPI",
+        "MAIL FROM:<> SIZE=1 ENVID=a",
+        "MAIL FROM:<bob@example.net> BODY=BINARYMIME",
+        "MAIL FROM:",
+        "RCPT TO:<ann+tag@example.org>",
+        "RCPT TO:<carl@elsewhere.example>",
+        "RCPT TO:<postmaster>",
+        "RCPT TO:<ann@example.org> NOTIFY=NEVER",
+        "RCPT TO:<>",
+        "RSET",
+        "NOOP",
+        "HELP",
+        "VRFY ann@example.org",
+        "EXPN team@example.org",
+        "STARTTLS",
+        "ETRN example.org",
+        "nonsense",
+    ]);
+    prop_oneof![
+        12 => often.prop_map(Next::Line),
+        8 => seldom.prop_map(Next::Line),
+        1 => Just(Next::LineTooLong),
+    ]
+}
+
+fn next() -> impl Strategy<Value = Next> {
+    prop_oneof![60 => line(), 1 => Just(Next::Idle), 1 => Just(Next::Shutdown), 1 => Just(Next::Line("QUIT"))]
+}
+
+/// What a client usually does, so that most sessions get to messages, with something else now and then.
+fn fragment() -> impl Strategy<Value = Vec<Next>> {
+    let message = prop::sample::select(vec![
+        &["MAIL FROM:<bob@example.net>", "RCPT TO:<ann@example.org>", "DATA"][..],
+        &["MAIL FROM:<bob@example.net>", "RCPT TO:<team@example.org>", "RCPT TO:<ben@example.org>", "DATA"],
+        &["MAIL FROM:<>", "RCPT TO:<ann@example.org>", "BDAT 5", "BDAT 0 LAST"],
+        &["MAIL FROM:<ann@example.org>", "RCPT TO:<carl@elsewhere.example>", "RCPT TO:<postmaster>", "DATA"],
+    ]);
+    let message = message.prop_map(|lines| lines.iter().map(|line| Next::Line(line)).collect::<Vec<_>>());
+    prop_oneof![
+        3 => message,
+        1 => Just(vec![Next::Line("EHLO client.example.net")]),
+        1 => Just(vec![Next::Line("LHLO client.example.net")]),
+        4 => next().prop_map(|next| vec![next]),
+    ]
+}
+
+fn sessions() -> impl Strategy<Value = (Vec<Next>, Vec<u8>, Protocol, MixedRoutes)> {
+    (
+        prop::collection::vec(fragment(), 1..25).prop_map(|fragments| fragments.concat()),
+        // Some worlds have no troubles at all.
+        prop_oneof![prop::collection::vec(any::<u8>(), 1..200), prop::collection::vec(0..HARMLESS, 1..200)],
+        prop::sample::select(vec![Protocol::Smtp, Protocol::Smtp, Protocol::Lmtp]),
+        prop::sample::select(vec![MixedRoutes::Fanout, MixedRoutes::Defer]),
+    )
+}
+
+fn play(host: &mut Host, next: &Next) -> Course {
+    match next {
+        Next::Line(line) => host.line(line),
+        Next::LineTooLong => host.event(Event::LineTooLong),
+        Next::Idle => host.event(Event::Idle),
+        Next::Shutdown => host.event(Event::Shutdown),
+    }
+}
+
+fn is(next: &Next, verb: &str) -> bool {
+    matches!(next, Next::Line(line) if line.starts_with(verb))
+}
+
+fn is_greeting(next: &Next) -> bool {
+    ["EHLO", "HELO", "LHLO"].iter().any(|verb| is(next, verb))
+}
+
+/// What a client knows of its transaction by the replies that it got.
+#[derive(Debug, Default)]
+struct Known {
+    open: bool,
+    recipients: usize,
+    discarded: bool,
+}
+
+impl Known {
+    fn learn(&mut self, next: &Next, course: &Course) {
+        let positive = course.replies.first().is_some_and(Reply::is_positive);
+        match next {
+            next if is(next, "MAIL") && positive => {
+                *self = Self { open: true, recipients: 0, discarded: course.discarded };
+            }
+            next if is(next, "RCPT") && positive => {
+                self.recipients += 1;
+                self.discarded |= course.discarded;
+            }
+            next if is(next, "RSET") || course.received || course.secured => *self = Self::default(),
+            // A verb of the other protocol is no command here, and ends nothing.
+            next if is_greeting(next) && (positive || ![500, 502].contains(&course.code())) => {
+                *self = Self::default();
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Everything that has to hold after each event.
+fn check(
+    next: &Next,
+    course: &Course,
+    before: &Known,
+    host: &Host,
+    protocol: Protocol,
+) -> Result<(), TestCaseError> {
+    let session = &host.session;
+    let replies = &course.replies;
+    // One reply for each command; at the end of an LMTP message one for each recipient.
+    let each = protocol == Protocol::Lmtp && course.received && !course.closed;
+    match (course.closed, each) {
+        (true, _) => prop_assert!(replies.len() <= 2),
+        (false, true) => prop_assert_eq!(replies.len(), before.recipients),
+        // The handshake is the answer to STARTTLS.
+        (false, false) => prop_assert_eq!(replies.len(), usize::from(!course.secured), "{:?}", course.log),
+    }
+    if course.closed {
+        return Ok(());
+    }
+    prop_assert!(replies.iter().all(|reply| reply.code() != 421), "421 leaves the session open");
+    if course.received || is(next, "RSET") || course.secured {
+        prop_assert!(!session.in_transaction());
+    }
+    if course.secured {
+        prop_assert_eq!(session.account(), None, "an account outlives STARTTLS");
+    }
+    if course.received && replies.iter().any(Reply::is_positive) {
+        let delivered = course.handed_off.as_ref().is_some_and(|(_, overall)| overall.is_positive() || each);
+        prop_assert!(delivered || before.discarded || course.discarded, "250 for a message that nobody took");
+    }
+    if let Some((delivery, overall)) = &course.handed_off {
+        prop_assert!(!before.discarded || delivery.copies.len() < before.recipients * 2);
+        if !each {
+            prop_assert_eq!(replies.first(), Some(overall));
+        }
+        for copy in &delivery.copies {
+            let local = copy.recipient.address.key_domain() == "example.org";
+            let postmaster = copy.recipient.address.key_local() == "postmaster";
+            prop_assert!(local || postmaster || session.account().is_some(), "an open relay");
+        }
+    }
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 500, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_session_keeps_its_promises((events, chance, protocol, mixed) in sessions()) {
+        let mut host = Host::new(inquisitive(mixed), protocol, chance);
+        let mut known = Known::default();
+        let mut closed = host.event(Event::Connected).closed;
+        for next in &events {
+            if closed {
+                let action = host.session.on(jiff::Timestamp::UNIX_EPOCH, Event::LineTooLong);
+                prop_assert!(matches!(action, Action::Close(None)), "a closed session says {action:?}");
+                break;
+            }
+            let course = play(&mut host, next);
+            check(next, &course, &known, &host, protocol)?;
+            known.learn(next, &course);
+            closed = course.closed;
+            if !closed {
+                prop_assert_eq!(known.open, host.session.in_transaction(), "after {:?}: {:?}", next, course.log);
+            }
+        }
+    }
+
+    #[test]
+    fn the_same_events_and_answers_give_the_same_actions((events, chance, protocol, mixed) in sessions()) {
+        let run = || {
+            let mut host = Host::new(inquisitive(mixed), protocol, chance.clone());
+            let mut log = host.event(Event::Connected).log;
+            events.iter().for_each(|next| log.extend(play(&mut host, next).log));
+            log
+        };
+        prop_assert_eq!(run(), run());
+    }
+}
+
+/// Octets of chance below this bring no trouble.
+const HARMLESS: u8 = 247;
+
+#[test]
+fn an_answer_to_no_question_closes() {
+    let mut host = Host::new(inquisitive(MixedRoutes::Fanout), Protocol::Smtp, vec![0]);
+    assert!(!host.event(Event::Connected).closed);
+    let answer = postern_core::session::question::Answer::Admitted(true);
+    assert!(host.event(Event::Answer(answer)).closed);
+}
+
+#[test]
+fn an_answer_of_the_wrong_kind_never_opens_the_gate() {
+    let mut host = Host::new(inquisitive(MixedRoutes::Fanout), Protocol::Smtp, vec![0]);
+    assert!(!host.event(Event::Connected).closed);
+    assert_eq!(host.line("EHLO client.example.net").code(), 250);
+    let mail = postern_core::smtp::command::Command::parse(
+        b"MAIL FROM:<bob@example.net>",
+        postern_core::smtp::command::Utf8Addresses::Refused,
+    );
+    let now = jiff::Timestamp::UNIX_EPOCH;
+    let asked = host.session.on(now, Event::Command(mail.map_err(|refusal| refusal.reply)));
+    assert!(matches!(asked, Action::Ask(_)));
+    let answer = postern_core::session::question::Answer::Verified(None);
+    let action = host.session.on(now, Event::Answer(answer));
+    assert!(matches!(&action, Action::Reply(reply) if reply.code() == 451), "{action:?}");
+    assert!(!host.session.in_transaction());
+}
