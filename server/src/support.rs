@@ -2,32 +2,51 @@
 //!
 //! Such a policy is refused as a whole: leaving a filter out, or a check, would open the gate.
 
+use std::sync::Arc;
+
 use postern_core::policy::Policy;
 use postern_core::policy::directory::DirectorySource;
 use postern_core::policy::settings::Store;
 
-/// One line for everything that cannot be served.
-#[must_use]
-pub fn unsupported(policy: &Policy) -> Vec<String> {
+/// An object that cannot be served.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Unsupported {
+    /// Its kind.
+    pub(crate) kind: &'static str,
+    /// Its name.
+    pub(crate) name: Arc<str>,
+    /// The field that cannot be honoured.
+    pub(crate) path: &'static str,
+}
+
+/// Everything that cannot be served, in order.
+pub(crate) fn unsupported(policy: &Policy) -> Vec<Unsupported> {
     let filters = &policy.filters;
     let mut all = Vec::new();
-    let mut refuse = |kind: &str, name: &str| {
-        all.push(format!("{kind}/{name}: this version of Postern cannot run objects of this kind yet"));
-    };
-    filters.milters.iter().for_each(|milter| refuse("MtaMilter", &milter.process.name));
-    filters.pipes.iter().for_each(|pipe| refuse("MtaPipe", &pipe.process.name));
-    filters.hooks.iter().for_each(|hook| refuse("MtaHook", &hook.process.name));
-    filters.spam_filter.iter().for_each(|filter| refuse("MtaSpamFilter", &filter.process.name));
-    filters.greylist.iter().for_each(|_| refuse("MtaGreylist", "default"));
-    filters.scripts.values().for_each(|script| refuse("MtaSieveScript", &script.name));
+    let mut refuse =
+        |kind, name: &Arc<str>, path| all.push(Unsupported { kind, name: Arc::clone(name), path });
+    filters.milters.iter().for_each(|milter| refuse("MtaMilter", &milter.process.name, "spec"));
+    filters.pipes.iter().for_each(|pipe| refuse("MtaPipe", &pipe.process.name, "spec"));
+    filters.hooks.iter().for_each(|hook| refuse("MtaHook", &hook.process.name, "spec"));
+    filters.spam_filter.iter().for_each(|filter| refuse("MtaSpamFilter", &filter.process.name, "spec"));
+    filters.scripts.values().for_each(|script| refuse("MtaSieveScript", &script.name, "spec"));
+    let singleton = Arc::from("default");
+    filters.greylist.iter().for_each(|_| refuse("MtaGreylist", &singleton, "spec"));
     for directory in policy.directories.iter() {
         match directory.source {
             DirectorySource::Inline(_) => {}
-            DirectorySource::Ldap(_) | DirectorySource::Oidc(_) => refuse("MtaDirectory", &directory.name),
+            DirectorySource::Ldap(_) | DirectorySource::Oidc(_) => {
+                refuse("MtaDirectory", &directory.name, "spec.type");
+            }
+        }
+    }
+    for (namespace, keys) in policy.lookups.iter() {
+        if !keys.files().is_empty() {
+            refuse("MtaLookup", &namespace.into(), "spec.file");
         }
     }
     if matches!(policy.settings.store, Store::Redis(_)) {
-        all.push("MtaSettings/default spec.store: this version of Postern has no Redis store yet".into());
+        refuse("MtaSettings", &singleton, "spec.store.type");
     }
     all.sort();
     all
@@ -53,7 +72,8 @@ mod tests {
         };
         let oidc = Directory { name: "tokens".into(), source: DirectorySource::Oidc(Box::new(oidc)) };
         let policy = Policy { directories: Directories::new(vec![inline, oidc]), ..Policy::default() };
-        assert_eq!(unsupported(&Policy::default()), Vec::<String>::new());
-        assert_eq!(unsupported(&policy).len(), 1);
+        assert_eq!(unsupported(&Policy::default()), []);
+        let refused = Unsupported { kind: "MtaDirectory", name: "tokens".into(), path: "spec.type" };
+        assert_eq!(unsupported(&policy), [refused]);
     }
 }

@@ -41,6 +41,11 @@ impl Lookups {
         self.namespaces.entry(name.into()).or_default()
     }
 
+    /// Every namespace with its name, in no order.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Namespace)> {
+        self.namespaces.iter().map(|(name, namespace)| (&**name, namespace))
+    }
+
     /// The namespace of that name.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Namespace> {

@@ -33,10 +33,10 @@ pub fn read_objects<'a>(objects: impl IntoIterator<Item = &'a serde_json::Value>
 ///
 /// # Errors
 /// The text is not YAML.
-pub fn read_json(name: &str, text: &str) -> Result<Vec<serde_json::Value>, Fault> {
+pub fn read_json(name: &str, text: &str) -> Result<Vec<serde_json::Value>, Box<Fault>> {
     match read_documents(text) {
         Ok(documents) => Ok(documents.iter().map(to_json).collect()),
-        Err(error) => Err(not_yaml(name, &error)),
+        Err(error) => Err(Box::new(not_yaml(name, &error))),
     }
 }
 

@@ -20,7 +20,7 @@ fn into_maildir(folder: &Path) -> Policy {
         name: "mailboxes".into(),
         target: RouteTarget::Maildir(Maildir {
             base: folder.to_str().unwrap().into(),
-            pattern: vec![MaildirSegment::Literal("/".into()), MaildirSegment::Recipient],
+            pattern: vec![MaildirSegment::Recipient],
         }),
     };
     Policy {

@@ -1,6 +1,5 @@
 //! The client's socket with its read buffer, its replies to come, and the clocks that watch over it.
 
-use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::time::Duration;
@@ -231,9 +230,7 @@ impl Expiry {
     }
 }
 
-fn draining(drain: &mut watch::Receiver<Phase>) -> impl Future<Output = ()> {
-    async move {
-        // A sender that is gone means that the process ends anyway.
-        let _ = drain.wait_for(|phase| *phase >= Phase::Closing).await;
-    }
+async fn draining(drain: &mut watch::Receiver<Phase>) {
+    // A sender that is gone means that the process ends anyway.
+    let _ = drain.wait_for(|phase| *phase >= Phase::Closing).await;
 }
