@@ -75,7 +75,7 @@ pub struct Launch<'a> {
 pub struct Gate {
     program: Program,
     admin: Port,
-    _home: TempDir,
+    home: TempDir,
 }
 
 impl Gate {
@@ -105,8 +105,7 @@ impl Gate {
         command.arg("serve").arg("--config").arg(config).arg("--admin").arg(admin.address().to_string());
         command.args(&how.arguments).current_dir(home.path());
         let log = home.path().join("log");
-        let mut gate =
-            Self { program: Program::start("postern", command, &log, Ending::Kill)?, admin, _home: home };
+        let mut gate = Self { program: Program::start("postern", command, &log, Ending::Kill)?, admin, home };
         gate.wait_ready()?;
         Ok(gate)
     }
@@ -118,7 +117,7 @@ impl Gate {
 
     /// The folder in which the gate runs, where relative paths of its manifests lead.
     pub fn home(&self) -> &Path {
-        self._home.path()
+        self.home.path()
     }
 
     /// One GET on the admin port: the HTTP status and the body.
