@@ -77,7 +77,7 @@ fn a_lost_answer_after_the_dot_is_451() -> Result<()> {
 fn a_slow_next_hop_that_keeps_its_time_is_waited_for() -> Result<()> {
     let (hop, site) = standing("")?;
     for phase in [Phase::Greeting, Phase::Hello, Phase::Mail, Phase::Rcpt, Phase::Data, Phase::Dot] {
-        hop.arm(phase, Fault::Slow(Duration::from_millis(5)), Times::Once);
+        hop.arm(phase, Fault::Slow(Duration::from_millis(1)), Times::Once);
     }
     ensure!(send(&site, "slow")?.is("250 2.0.0"), "a slow next hop was given up");
     assert_eq!(hop.copies("slow", "user@example.test"), 1);
@@ -128,7 +128,7 @@ fn a_permanent_refusal_is_passed_on_in_its_own_words() -> Result<()> {
     }
     hop.arm(Phase::Dot, Fault::Answer("550".into()), Times::Once);
     let reply = send(&site, "full")?;
-    ensure!(reply.is("550 5.") || reply.is("554 5.0.0"), "a bare 550 was answered {reply}");
+    ensure!(reply.is("550 5.0.0"), "a bare 550 was answered {reply}");
     hop.arm(Phase::Dot, Fault::Answer("450 4.2.1 not now".into()), Times::Once);
     let reply = send(&site, "full")?;
     ensure!(reply.is("451 4.2.1"), "450 4.2.1 was answered {reply}");
