@@ -3,10 +3,10 @@
 use std::fmt;
 use std::sync::Arc;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// An object by kind and name; the namespace is that of the whole set.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct ObjectRef {
     /// `kind`, such as `MtaStageData`.
     pub kind: Arc<str>,
@@ -21,7 +21,7 @@ impl fmt::Display for ObjectRef {
 }
 
 /// Whose fault it is, which decides what an admission webhook does about it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum FaultClass {
     /// The object alone is wrong: a reviewer that sees nothing else can tell.
@@ -33,7 +33,7 @@ pub enum FaultClass {
 }
 
 /// One thing that is wrong, with everything that is known about where.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Fault {
     /// Whose fault it is.
@@ -42,7 +42,7 @@ pub struct Fault {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub object: Option<ObjectRef>,
     /// Path of the field, such as `spec.rewrite.match[2].if`; empty for the object as a whole.
-    #[serde(skip_serializing_if = "String::is_empty")]
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub path: String,
     /// The file, relative to the folder that was loaded.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 
 use super::document::Document;
 use super::{Hold, Inputs, PLACEHOLDER};
+use crate::json::{at, set};
 
 /// Everything, by kind and name.
 #[derive(Debug, Default)]
@@ -113,7 +114,7 @@ impl Inventory {
     pub(super) fn has_key(&self, object: &ObjectRef, key: &str) -> bool {
         self.companions
             .get(object)
-            .is_some_and(|value| DATA.iter().any(|field| !value[*field][key].is_null()))
+            .is_some_and(|value| DATA.iter().any(|field| !at(value, &[*field, key]).is_null()))
     }
 }
 
@@ -136,11 +137,11 @@ fn is_placeholder(resource: &Document) -> bool {
 fn merge(live: &Value, last: &Value, preferred: impl Fn(&str) -> bool) -> Value {
     let mut merged = data_only(live);
     for field in DATA {
-        let Some(old) = last[field].as_object() else { continue };
+        let Some(old) = at(last, &[field]).as_object() else { continue };
         for (key, value) in old {
-            let lacks = DATA.iter().all(|field| live[*field][key].is_null());
+            let lacks = DATA.iter().all(|field| at(live, &[*field, key]).is_null());
             if lacks || preferred(key) {
-                merged[field][key] = value.clone();
+                set(&mut merged, &[field, key], value.clone());
             }
         }
     }
@@ -151,11 +152,11 @@ fn merge(live: &Value, last: &Value, preferred: impl Fn(&str) -> bool) -> Value 
 fn data_only(companion: &Value) -> Value {
     let mut plain = Map::new();
     for field in ["apiVersion", "kind"] {
-        plain.insert(field.to_owned(), companion[field].clone());
+        plain.insert(field.to_owned(), at(companion, &[field]).clone());
     }
-    plain.insert("metadata".to_owned(), serde_json::json!({"name": companion["metadata"]["name"]}));
-    for field in DATA.into_iter().filter(|field| companion[*field].is_object()) {
-        plain.insert(field.to_owned(), companion[field].clone());
+    plain.insert("metadata".to_owned(), serde_json::json!({"name": at(companion, &["metadata", "name"])}));
+    for field in DATA.into_iter().filter(|field| at(companion, &[*field]).is_object()) {
+        plain.insert(field.to_owned(), at(companion, &[field]).clone());
     }
     Value::Object(plain)
 }

@@ -13,6 +13,7 @@ mod conditions;
 mod document;
 mod inventory;
 mod parts;
+mod review;
 mod target;
 
 #[cfg(test)]
@@ -27,6 +28,7 @@ use serde_json::Value;
 
 pub use document::Document;
 pub use parts::{CONFIG_PARTS, PartError, Parts, SECRET_PARTS, objects_file, secrets_file};
+pub use review::{Review, review};
 
 use conditions::Verdicts;
 use inventory::Inventory;

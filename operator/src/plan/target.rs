@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::Hold;
+use crate::json::at;
 use super::choice::{Choice, options};
 use super::document::{Document, is_companion};
 use super::inventory::{DATA, Inventory, texts};
@@ -61,7 +62,7 @@ fn companion(value: Value, choice: &Choice) -> Result<Option<(ObjectRef, String)
     let Some(Document { object, value }) = Document::of(value) else { return Ok(None) };
     debug_assert!(is_companion(&object));
     let [data, string_data] = DATA.map(|field| -> BTreeMap<&str, &Value> {
-        let entries = value[field].as_object().into_iter().flatten();
+        let entries = at(&value, &[field]).as_object().into_iter().flatten();
         entries
             .map(|(key, value)| (key.as_str(), value))
             .filter(|(key, _)| choice.keys.contains(&(object.clone(), (*key).to_owned())))

@@ -3,6 +3,7 @@
 mod cluster;
 mod forms;
 mod mounting;
+mod review;
 mod statuses;
 
 pub(super) use cluster::Cluster;

@@ -1,0 +1,143 @@
+//! The loop: something changed, so make a plan of the whole set and carry it out.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::sync::watch;
+use tokio::task::spawn_blocking;
+use tokio::time::{Instant, sleep};
+
+use crate::apply::Applier;
+use crate::metrics::{Metrics, Outcome};
+use crate::names::Names;
+use crate::plan::{Hold, Plan, plan};
+use crate::pods::Reports;
+use crate::world::World;
+
+/// Everything that a reconcile needs.
+pub struct Reconciler {
+    /// What is there.
+    pub world: Arc<World>,
+    /// What pods have said.
+    pub reports: Arc<Reports>,
+    /// What carries plans out.
+    pub applier: Applier,
+    /// What things are called.
+    pub names: Names,
+    /// The folder of programs that pipes may run in the pods.
+    pub pipe_dir: Option<PathBuf>,
+    /// The admin port of the pods.
+    pub admin_port: u16,
+    /// Whether this replica writes.
+    pub leads: watch::Receiver<bool>,
+    /// Told which revision the pods are to run.
+    pub wanted: watch::Sender<Option<String>>,
+    /// Counts.
+    pub metrics: Metrics,
+}
+
+/// Something is left to do.
+#[derive(Debug, thiserror::Error)]
+enum Unfinished {
+    #[error("the plan could not be made")]
+    Plan(#[from] tokio::task::JoinError),
+    #[error("the API server refused a write")]
+    Api(#[from] kube::Error),
+    #[error("not every status was written")]
+    Status,
+}
+
+impl Reconciler {
+    /// Runs for as long as it is polled. A failure is tried again, whatever it was.
+    pub async fn run(mut self) {
+        let mut changes = self.world.subscribe();
+        let mut failures = 0_u32;
+        let mut held = None;
+        loop {
+            // Changes come in crowds: one `kubectl apply` of a folder, one list after a watch broke off.
+            sleep(DEBOUNCE).await;
+            changes.mark_unchanged();
+            let retry = if *self.leads.borrow_and_update() && self.world.is_complete() {
+                self.once(&mut held, &mut failures).await
+            } else {
+                self.want_what_is_mounted();
+                None
+            };
+            tokio::select! {
+                _ = changes.changed() => {}
+                _ = self.leads.changed() => {}
+                () = sleep(retry.unwrap_or(LOOK_AGAIN)) => {}
+            }
+        }
+    }
+
+    async fn once(&self, held: &mut Option<Hold>, failures: &mut u32) -> Option<Duration> {
+        let begun = Instant::now();
+        let done = self.reconcile(held).await;
+        let outcome = if done.is_ok() { Outcome::Done } else { Outcome::Failed };
+        self.metrics.reconciled(outcome, begun.elapsed());
+        match done {
+            Ok(()) => {
+                *failures = 0;
+                None
+            }
+            Err(error) => {
+                let cause = std::error::Error::source(&error).map(ToString::to_string);
+                tracing::warn!(%error, cause, "the reconcile is tried again");
+                *failures = failures.saturating_add(1);
+                Some(Duration::from_millis(250 << (*failures).min(6)))
+            }
+        }
+    }
+
+    async fn reconcile(&self, held: &mut Option<Hold>) -> Result<(), Unfinished> {
+        let mut inputs = self.world.inputs(&self.names, self.pipe_dir.clone());
+        inputs.now = Timestamp::now();
+        inputs.pods = self.reports.of_ready(&self.world.pods(self.admin_port));
+        let mounted = inputs.mounted.clone();
+        // It compiles the whole policy, which is no work for a thread that others wait for.
+        let Plan { parts, statuses, notices, held: now_held } = spawn_blocking(move || plan(&inputs)).await?;
+        if *held != now_held {
+            match &now_held {
+                Some(hold) => tracing::warn!(reason = hold.reason(), "{hold}; what is mounted stays"),
+                None => tracing::info!("what was accepted is mounted again"),
+            }
+            self.metrics.held(now_held.is_some());
+            *held = now_held;
+        }
+        if parts != mounted {
+            self.applier.mount(&mounted, &parts).await?;
+            tracing::info!(revision = parts.revision_id(), "mounted");
+        }
+        self.want(parts.revision_id());
+        self.applier.warn(&notices).await;
+        if !self.applier.tell(&statuses).await {
+            return Err(Unfinished::Status);
+        }
+        // Last, because it passes the webhook, which may be waiting for this very process.
+        Ok(self.applier.ensure_settings().await?)
+    }
+
+    /// Replicas that do not write hear the pods too, so that they know them when they have to take over.
+    fn want_what_is_mounted(&self) {
+        let inputs = self.world.inputs(&self.names, None);
+        self.want(inputs.mounted.revision_id());
+    }
+
+    fn want(&self, revision: Option<&str>) {
+        self.wanted.send_if_modified(|wanted| {
+            let is_new = wanted.as_deref() != revision;
+            if is_new {
+                *wanted = revision.map(str::to_owned);
+            }
+            is_new
+        });
+    }
+}
+
+/// How long changes are collected.
+const DEBOUNCE: Duration = Duration::from_millis(50);
+/// How often everything is looked at without a change.
+const LOOK_AGAIN: Duration = Duration::from_secs(300);
