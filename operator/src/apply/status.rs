@@ -90,8 +90,7 @@ impl Applier {
 
     fn reference(&self, object: &ObjectRef) -> ObjectReference {
         let known = self.world.get(&object.kind, &object.name);
-        let uid = known
-            .and_then(|value| json::text(&value, &["metadata", "uid"]).map(str::to_owned));
+        let uid = known.and_then(|value| json::text(&value, &["metadata", "uid"]).map(str::to_owned));
         ObjectReference {
             api_version: Some(API_VERSION.to_owned()),
             kind: Some(object.kind.to_string()),

@@ -7,11 +7,11 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::Hold;
-use crate::json::at;
 use super::choice::{Choice, options};
 use super::document::{Document, is_companion};
 use super::inventory::{DATA, Inventory, texts};
 use super::parts::Parts;
+use crate::json::at;
 
 /// Writes what was chosen, reads it back, and compiles it.
 ///

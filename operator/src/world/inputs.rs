@@ -44,7 +44,9 @@ impl World {
                     Some(index) => secret_part(&mut inputs.mounted, index, value),
                     None => inputs.secrets.push(Arc::clone(value)),
                 },
-                _ if text(value, &["apiVersion"]) == Some(API_VERSION) => inputs.objects.push(Arc::clone(value)),
+                _ if text(value, &["apiVersion"]) == Some(API_VERSION) => {
+                    inputs.objects.push(Arc::clone(value))
+                }
                 _ => {}
             }
         }
@@ -90,7 +92,8 @@ fn pod(name: &str, value: &Value, admin_port: u16) -> Option<Pod> {
     }
     let address: IpAddr = text(value, &["status", "podIP"])?.parse().ok()?;
     let conditions = at(value, &["status", "conditions"]).as_array()?;
-    let is_ready = conditions.iter().any(|found| at(found, &["type"]) == "Ready" && at(found, &["status"]) == "True");
+    let is_ready =
+        conditions.iter().any(|found| at(found, &["type"]) == "Ready" && at(found, &["status"]) == "True");
     Some(Pod { name: name.to_owned(), admin: SocketAddr::new(address, admin_port), is_ready })
 }
 

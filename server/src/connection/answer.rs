@@ -1,6 +1,7 @@
 //! The questions of the session, and who answers them.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -9,11 +10,12 @@ use postern_core::handoff::Outcome;
 use postern_core::message::draft::Draft;
 use postern_core::message::draft::Piece;
 use postern_core::policy::listener::Protocol;
-use postern_core::session::check::{CheckResult, Dmarc, DmarcPolicy, MessageResults};
+use postern_core::session::check::{MessageResults, SenderCheck};
 use postern_core::session::event::{Delivery, HandedOff};
 use postern_core::session::question::{
     Answer, Authentication, Credentials, DirectoryAnswer, MessageChecks, Question, Verify,
 };
+use postern_core::smtp::address::Address;
 use postern_core::smtp::reply::{EnhancedCode, Reply};
 use postern_core::verdict::Verdict;
 use tokio::time::Instant;
@@ -48,9 +50,13 @@ impl Connection {
             Question::SpfMail { sender, helo } => Answer::Check(
                 sender_auth::spf_of_sender(&self.gate.resolver, self.remote_ip(), &helo, &sender).await,
             ),
+            Question::Message(wanted) => match self.check_message(wanted).await {
+                Some(results) => Answer::Message(Box::new(results)),
+                // Nothing was kept to be checked, which the session refuses as any answer out of place.
+                None => Answer::Admitted(false),
+            },
             // What this build cannot ask is never taken for a yes: checks have a temporary error,
             // directories are unavailable, filters defer. `serve` refuses policies that would need them.
-            Question::Message(wanted) => Answer::Message(Box::new(unchecked(wanted))),
             Question::Directory(_) => Answer::Directory(DirectoryAnswer::Unavailable),
             Question::Greylist { .. } => Answer::Admitted(false),
             Question::Consult(_) => Answer::Verdict(Verdict::Defer(UNABLE)),
@@ -59,6 +65,23 @@ impl Connection {
 
     fn remote_ip(&self) -> IpAddr {
         self.session.client().remote.ip()
+    }
+
+    /// The checks of the message in hand; nothing when there is none.
+    async fn check_message(&self, wanted: MessageChecks) -> Option<MessageResults> {
+        let kept = self.kept.as_ref()?;
+        let spf = self.session.sender_spf().map(|SenderCheck { sender, check }| {
+            let domain = sender.address().map_or(self.session.helo(), Address::key_domain);
+            (domain.to_owned(), check.result)
+        });
+        let subject = sender_auth::Subject {
+            message: kept.message.clone(),
+            header: Arc::clone(&kept.header),
+            now: u64::try_from(Timestamp::now().as_second()).unwrap_or_default(),
+            dkim_strict: self.session.policy().sender_auth.dkim_strict,
+            spf,
+        };
+        Some(sender_auth::message(&self.gate.resolver, subject, wanted).await)
     }
 
     async fn look_up(&self, lookup: &Lookup) -> Result<Value<'static>, LookupFailure> {
@@ -180,20 +203,6 @@ impl Connection {
             Piece::New(octets) => content.new_octets(octets),
         });
         Some(content.build())
-    }
-}
-
-fn unchecked(wanted: MessageChecks) -> MessageResults {
-    let temporary = CheckResult::TempError;
-    MessageResults {
-        dkim: wanted.dkim.then(|| vec![temporary.into()]),
-        arc: wanted.arc.then_some(temporary),
-        dmarc: wanted.dmarc.then(|| Dmarc {
-            result: temporary,
-            policy: DmarcPolicy::None,
-            from: "".into(),
-            reason: None,
-        }),
     }
 }
 

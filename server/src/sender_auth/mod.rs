@@ -4,8 +4,18 @@
 //! anything about mail. Every check ends within [`PATIENCE`], and one that cannot be done is a temporary
 //! error.
 
+mod arc;
+mod author;
+mod dkim;
+mod dmarc;
+mod domains;
 mod iprev;
+mod message;
 mod spf;
+mod tags;
+
+#[cfg(test)]
+mod testing;
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -17,6 +27,8 @@ use tracing::Instrument;
 
 use self::spf::Identity;
 use crate::dns::Resolver;
+
+pub use self::message::{Subject, check as message};
 
 /// How long one check may take; RFC 7208 section 4.6.4 asks for at least 20 s for SPF.
 const PATIENCE: Duration = Duration::from_secs(20);

@@ -14,6 +14,7 @@ use postern_core::session::check::CheckResult;
 
 use self::domain_spec::{DomainSpec, Values};
 use self::record::{Mechanism, Qualifier, Record};
+use super::domains::{is_within, plain};
 use crate::dns::{DnsError, Resolver};
 
 /// Most terms that need lookups (RFC 7208 section 4.6.4).
@@ -266,21 +267,12 @@ impl Qualifier {
 
 /// A domain of at least two labels that DNS can hold (RFC 7208 section 4.3).
 fn is_checkable(domain: &str) -> bool {
-    let domain = domain.strip_suffix('.').unwrap_or(domain);
+    let domain = plain(domain);
     domain.len() <= 253
         && domain.contains('.')
         && !domain.starts_with('[')
         && domain.split('.').all(|label| (1..=63).contains(&label.len()))
         && domain.parse::<IpAddr>().is_err()
-}
-
-/// Whether a name is the domain or below it.
-fn is_within(name: &str, domain: &str) -> bool {
-    let domain = domain.strip_suffix('.').unwrap_or(domain);
-    let Some(split) = name.len().checked_sub(domain.len()) else { return false };
-    name.split_at_checked(split).is_some_and(|(below, end)| {
-        end.eq_ignore_ascii_case(domain) && (below.is_empty() || below.ends_with('.'))
-    })
 }
 
 /// The name that `%{p}` stands for: the domain itself, else one below it, else any (RFC 7208 section 7.3).
