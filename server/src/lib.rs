@@ -21,7 +21,7 @@ pub mod serve;
 pub mod snapshot;
 pub mod status;
 pub mod store;
-mod support;
+pub mod support;
 pub mod throttle;
 pub mod tls;
 

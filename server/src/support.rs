@@ -10,17 +10,18 @@ use postern_core::policy::settings::Store;
 
 /// An object that cannot be served.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Unsupported {
+pub struct Unsupported {
     /// Its kind.
-    pub(crate) kind: &'static str,
+    pub kind: &'static str,
     /// Its name.
-    pub(crate) name: Arc<str>,
+    pub name: Arc<str>,
     /// The field that cannot be honoured.
-    pub(crate) path: &'static str,
+    pub path: &'static str,
 }
 
 /// Everything that cannot be served, in order.
-pub(crate) fn unsupported(policy: &Policy) -> Vec<Unsupported> {
+#[must_use]
+pub fn unsupported(policy: &Policy) -> Vec<Unsupported> {
     let filters = &policy.filters;
     let mut all = Vec::new();
     let mut refuse =

@@ -39,7 +39,7 @@ pub(crate) fn obstacle(transcript: &Transcript, policy: &Policy) -> Option<Strin
         return Some(format!("nobody outside says `{}` by a script", given.topic));
     }
     if let Some(first) = support::unsupported(policy).first() {
-        return Some(first.split(": ").last().unwrap_or_default().to_owned());
+        return Some(format!("{} is not served yet", first.kind));
     }
     if transcript.objects.contains("MtaSenderAuth") {
         return Some("what senders publish is not scripted".to_owned());
