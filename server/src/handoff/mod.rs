@@ -1,6 +1,6 @@
 //! The hand-off: a message to its next hops, and their answer to the client.
 //!
-//! ```
+//! ```text
 //! Delivery --(route of each recipient)--> groups --prepare--> all willing? --send--> worst answer
 //!                                                     \--no--> taken back from everyone
 //! ```

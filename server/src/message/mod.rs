@@ -1,6 +1,6 @@
 //! Messages in hand: collected within a budget, kept in memory or in an unlinked file, read many times.
 //!
-//! ```
+//! ```text
 //! client's octets -> MessageWriter -> Message -> Content (edits as pieces) -> blocks for a hop or a file
 //! ```
 //!

@@ -1,6 +1,6 @@
 //! `MtaRoute` of type `Relay`: our side of SMTP and LMTP.
 //!
-//! ```
+//! ```text
 //! Relays --(settings)--> RelayRoute --(address)--> HopPool --> Lease --> Connection
 //!                            |  failover, balance      idle, limits        |
 //!                            +---- transaction: MAIL, RCPT, DATA or BDAT --+
