@@ -37,6 +37,10 @@ pub struct Serve {
     /// Folder with the programs that an MtaPipe may run; without it every MtaPipe is a fault.
     #[arg(long, env = "POSTERN_PIPE_DIR", value_name = "DIR")]
     pub pipe_dir: Option<PathBuf>,
+    /// Where the manifests come from. `cluster` is a folder that the operator fills: it is waited for, and secrets
+    /// are in Secrets only.
+    #[arg(long, env = "POSTERN_ORIGIN", value_enum, default_value_t)]
+    pub origin: ManifestOrigin,
     /// Folder for large messages in hand; by default the system's folder for temporary files.
     #[arg(long, env = "POSTERN_SPOOL_DIR", value_name = "DIR")]
     pub spool_dir: Option<PathBuf>,
@@ -63,6 +67,16 @@ pub struct Check {
     /// Folder with the programs that an MtaPipe may run, as for `serve`.
     #[arg(long, env = "POSTERN_PIPE_DIR", value_name = "DIR")]
     pub pipe_dir: Option<PathBuf>,
+}
+
+/// Where manifests come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum ManifestOrigin {
+    /// Somebody keeps the folder. It is there, or the server does not start.
+    #[default]
+    Folder,
+    /// The operator fills the folder, perhaps after the server has started.
+    Cluster,
 }
 
 /// Form of the log.

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use postern_crds::{LoadOptions, ObjectSet, compile, read_folder};
+use postern_crds::{LoadOptions, ObjectSet, Origin, REVISION_FILE, compile, read_folder};
 
 use crate::reload::{Loaded, Source};
 use crate::status::ObjectInForce;
@@ -22,6 +22,13 @@ impl Folder {
         let options = LoadOptions { pipe_dir, base: Some(path.clone()), ..LoadOptions::default() };
         Self { path, options }
     }
+
+    /// The same folder, filled by the operator.
+    #[must_use]
+    pub fn from_cluster(mut self) -> Self {
+        self.options.origin = Origin::Cluster;
+        self
+    }
 }
 
 /// Files beside the manifests whose contents belong to the policy.
@@ -32,6 +39,12 @@ fn files_of(set: &ObjectSet) -> Vec<PathBuf> {
 impl Source for Folder {
     fn folder(&self) -> &Path {
         &self.path
+    }
+
+    /// What the operator mounts says of what it consists. Somebody's own folder is there when it is there.
+    fn has_arrived(&self) -> bool {
+        self.options.origin == Origin::Folder
+            || (self.path.join(REVISION_FILE).exists() && read_folder(&self.path).is_ok())
     }
 
     fn load(&self) -> io::Result<Loaded> {
@@ -82,6 +95,29 @@ mod tests {
                       spec: {namespace: blocked, file: /lists/blocked.yaml}\n";
         let (_directory, folder) = folder(lookup);
         assert_eq!(folder.load().unwrap().files, [PathBuf::from("/lists/blocked.yaml")]);
+    }
+
+    #[test]
+    fn what_the_operator_fills_is_waited_for_until_it_is_complete() {
+        let (directory, own) = folder(LISTENER);
+        assert!(own.has_arrived());
+        let mounted = own.from_cluster();
+        assert!(!mounted.has_arrived());
+        let revision = postern_crds::revision_file("abc", [("gate.yaml", LISTENER), ("more.yaml", "")]);
+        fs::write(directory.path().join(REVISION_FILE), revision).unwrap();
+        assert!(!mounted.has_arrived());
+        fs::write(directory.path().join("more.yaml"), "").unwrap();
+        assert!(mounted.has_arrived());
+    }
+
+    #[test]
+    fn in_a_cluster_a_secret_does_not_stand_in_a_manifest() {
+        let route = "apiVersion: mta.postern.dev/v1alpha1\nkind: MtaRoute\nmetadata: {name: relay}\n\
+                     spec: {type: Relay, address: mx.example.org, tls: {mode: Require}, authUsername: u,\n  \
+                     authSecret: {value: pw}}\n";
+        let (_directory, own) = folder(route);
+        assert!(own.load().unwrap().faults.is_empty());
+        assert!(!own.from_cluster().load().unwrap().faults.is_empty());
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::Parser;
 use postern_server::check::Findings;
-use postern_server::cli::{Check, Cli, Command, LogFormat, Serve};
+use postern_server::cli::{Check, Cli, Command, LogFormat, ManifestOrigin, Serve};
 use postern_server::folder::Folder;
 use postern_server::reload::StartError;
 use postern_server::serve::ServeError;
@@ -35,6 +35,10 @@ fn run(options: &Serve) -> anyhow::Result<ExitCode> {
     log_to_stderr(options.log_format);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("no runtime")?;
     let source = Folder::new(options.config.clone(), options.pipe_dir.clone());
+    let source = match options.origin {
+        ManifestOrigin::Folder => source,
+        ManifestOrigin::Cluster => source.from_cluster(),
+    };
     let served = runtime.block_on(serve::serve(options, source, connection::serve));
     // Tasks that are left hold nothing that anybody waits for.
     runtime.shutdown_background();

@@ -8,7 +8,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use crate::admin::{Admin, AdminError};
 use crate::cli::Serve;
@@ -52,6 +52,13 @@ pub async fn serve<S: Source, H: Handler>(options: &Serve, source: S, handler: H
     let admin = Admin::bind(options.admin).await?;
     let spool = options.spool_dir.clone().unwrap_or_else(std::env::temp_dir);
     check_spool(&spool)?;
+    tokio::select! {
+        () = arrival(&source) => {}
+        stop = signals.next() => {
+            tracing::info!(signal = ?stop, "ended without a policy");
+            return Ok(());
+        }
+    }
     // The budget follows from the policy, and is set when one is put in force.
     let messages = MessageStore::new(spool, Budget::new(0, 0));
     let metrics = Metrics::default();
@@ -92,6 +99,16 @@ pub async fn serve<S: Source, H: Handler>(options: &Serve, source: S, handler: H
         }
     }
     Ok(())
+}
+
+/// Waits until there is something to read.
+async fn arrival(source: &impl Source) {
+    if !source.has_arrived() {
+        tracing::info!(folder = %source.folder().display(), "waiting for a policy");
+    }
+    while !source.has_arrived() {
+        sleep(ARRIVAL_POLL).await;
+    }
 }
 
 /// The signals that end the process.
@@ -150,6 +167,8 @@ async fn forget_old_counters(gate: Arc<Gate>) {
     }
 }
 
+/// How often a folder is looked at that has not arrived.
+const ARRIVAL_POLL: Duration = Duration::from_millis(200);
 const COUNTERS_KEPT: Duration = Duration::from_secs(60);
 
 #[cfg(test)]

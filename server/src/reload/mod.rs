@@ -55,6 +55,11 @@ pub trait Source: Send + Sync + 'static {
     /// The folder to watch.
     fn folder(&self) -> &Path;
 
+    /// Whether there is something to read yet; until then a start waits.
+    fn has_arrived(&self) -> bool {
+        true
+    }
+
     /// Reads it and makes a policy of it.
     ///
     /// # Errors
