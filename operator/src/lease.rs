@@ -14,6 +14,8 @@ use kube::{Api, Client};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
+use crate::api_error::Said;
+
 /// Takes part in the election under a name.
 #[derive(Debug)]
 pub struct Candidate {
@@ -67,7 +69,9 @@ impl Candidate {
                     renewed = Instant::now();
                     self.set(leads);
                 }
-                Ok(Err(error)) => tracing::warn!(%error, "the Lease cannot be read or written"),
+                Ok(Err(error)) => {
+                    tracing::warn!(error = %Said(&error), "the Lease cannot be read or written")
+                }
                 Err(_) => tracing::warn!("the API server does not answer about the Lease"),
             }
             if renewed.elapsed() > GIVE_UP_AFTER {
@@ -81,7 +85,7 @@ impl Candidate {
         if *self.leads.borrow() {
             self.set(false);
             if let Err(error) = self.give_back().await {
-                tracing::warn!(%error, "the Lease could not be given back");
+                tracing::warn!(error = %Said(&error), "the Lease could not be given back");
             }
         }
     }

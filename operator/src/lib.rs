@@ -9,6 +9,7 @@
 //! All that is decided is decided in [`plan`], which talks to nobody. Every replica watches and reviews; the
 //! one that holds the Lease writes.
 
+mod api_error;
 pub mod apply;
 pub mod cli;
 pub mod health;

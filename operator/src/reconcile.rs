@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep};
 
+use crate::api_error::Said;
 use crate::apply::Applier;
 use crate::metrics::{Metrics, Outcome};
 use crate::names::Names;
@@ -43,7 +44,7 @@ pub struct Reconciler {
 enum Unfinished {
     #[error("the plan could not be made")]
     Plan(#[from] tokio::task::JoinError),
-    #[error("the API server refused a write")]
+    #[error("{}", Said(.0))]
     Api(#[from] kube::Error),
     #[error("not every status was written")]
     Status,
@@ -84,8 +85,7 @@ impl Reconciler {
                 None
             }
             Err(error) => {
-                let cause = std::error::Error::source(&error).map(ToString::to_string);
-                tracing::warn!(%error, cause, "the reconcile is tried again");
+                tracing::warn!(%error, "the reconcile is tried again");
                 *failures = failures.saturating_add(1);
                 Some(Duration::from_millis(250 << (*failures).min(6)))
             }

@@ -11,6 +11,7 @@ use postern_crds::kinds::{API_VERSION, KINDS, SINGLETON_NAME};
 use serde_json::json;
 
 use super::Applier;
+use crate::api_error::Said;
 use crate::json;
 use crate::names::MANAGER;
 use crate::plan::{Notice, PLACEHOLDER, StatusWrite};
@@ -23,7 +24,7 @@ impl Applier {
         let outcomes: Vec<kube::Result<()>> = stream::iter(told).buffer_unordered(AT_ONCE).collect().await;
         let failed: Vec<_> = outcomes.into_iter().filter_map(Result::err).collect();
         if let Some(error) = failed.first() {
-            tracing::warn!(statuses = failed.len(), %error, "not every status was written");
+            tracing::warn!(statuses = failed.len(), error = %Said(error), "not every status was written");
         }
         failed.is_empty()
     }
@@ -83,7 +84,7 @@ impl Applier {
                 secondary: None,
             };
             if let Err(error) = self.recorder.publish(&event, &self.reference(&notice.object)).await {
-                tracing::warn!(object = %notice.object, %error, "no event published");
+                tracing::warn!(object = %notice.object, error = %Said(&error), "no event published");
             }
         }
     }

@@ -95,7 +95,8 @@ impl Choice {
         let is_dangling = !dangling.is_empty();
         for (object, faults) in dangling {
             self.fell(inventory, &object, &outcome.uses);
-            let messages = faults.iter().map(Fault::to_string).collect();
+            let messages =
+                faults.iter().map(|fault| Fault { object: None, ..fault.clone() }.to_string()).collect();
             self.unresolved.entry(object).or_insert(messages);
         }
         is_dangling

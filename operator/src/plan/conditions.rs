@@ -147,8 +147,9 @@ impl Verdicts<'_> {
         let own = own
             .flat_map(|(object, faults)| faults.iter().map(move |fault| format!("{object} {}", said(fault))));
         let unresolved = self.choice.unresolved.iter().filter(|(object, _)| of_baseline(object));
-        let faults: Vec<String> =
-            own.chain(unresolved.flat_map(|(_, messages)| messages.iter().cloned())).collect();
+        let unresolved = unresolved
+            .flat_map(|(object, messages)| messages.iter().map(move |message| format!("{object} {message}")));
+        let faults: Vec<String> = own.chain(unresolved).collect();
         if faults.is_empty() {
             Verdict::good(BASELINE, "Usable")
         } else {

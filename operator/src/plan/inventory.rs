@@ -64,7 +64,7 @@ impl Inventory {
             }
         }
         for (object, resource) in &self.resources {
-            if !is_placeholder(resource) || !self.live.contains_key(object) {
+            if !is_placeholder(resource) {
                 self.live.insert(object.clone(), resource.clone());
             }
         }

@@ -17,6 +17,7 @@ use kube::{Api, Client};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
+use crate::api_error::Said;
 use crate::plan::PodReport;
 use crate::world::{Pod, World};
 
@@ -118,7 +119,7 @@ impl Care {
         if let Err(error) =
             api.patch_metadata(&pod.name, &PatchParams::default(), &Patch::Merge(&patch)).await
         {
-            tracing::debug!(pod = pod.name, %error, "the pod could not be annotated");
+            tracing::debug!(pod = pod.name, error = %Said(&error), "the pod could not be annotated");
         }
     }
 }

@@ -84,7 +84,8 @@ impl Identity {
         loop {
             changes.mark_unchanged();
             let found = world.get("Secret", &secret).map(|value| at(&value, &["data"]).clone());
-            if found != last {
+            // A Secret is there a moment before its contents are.
+            if found != last && found.as_ref().is_some_and(|data| !data.is_null()) {
                 match found.as_ref().map(|data| self.show(data)) {
                     Some(Ok(())) => tracing::info!(secret, "the webhook has its certificate"),
                     // The one that was shown before may still be good.

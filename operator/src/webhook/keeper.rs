@@ -15,6 +15,7 @@ use tokio::time::sleep;
 
 use super::authority::{AuthorityError, is_fresh, make};
 use super::identity::text;
+use crate::api_error::Said;
 use crate::apply::{Applier, core};
 use crate::json::at;
 use crate::world::World;
@@ -42,7 +43,7 @@ pub struct Keeper {
 enum KeepError {
     #[error(transparent)]
     Authority(#[from] AuthorityError),
-    #[error(transparent)]
+    #[error("{}", Said(.0))]
     Api(#[from] kube::Error),
 }
 

@@ -87,9 +87,16 @@ fn take(
 }
 
 fn log(source: &Source, error: &watcher::Error) {
+    if matches!(error, watcher::Error::WatchError(status) if status.code == EXPIRED) {
+        // An everyday matter: the server keeps no history that is long enough, and everything is listed again.
+        return tracing::debug!(kind = source.kind, "the watch begins anew");
+    }
     let cause = std::error::Error::source(error).map(ToString::to_string);
     tracing::warn!(kind = source.kind, %error, cause, "the watch broke off and is tried again");
 }
+
+/// 410 Gone: what was asked for is too long ago.
+const EXPIRED: u16 = 410;
 
 fn entry(source: &Source, object: DynamicObject) -> Option<(ObjectRef, Arc<Value>)> {
     let name = object.metadata.name.clone()?;
