@@ -1,6 +1,8 @@
 //! Real mail programs of the system, each with a private configuration, private folders and private ports.
 
 pub mod dovecot;
+pub mod nsd;
+pub mod opendkim;
 pub mod openssl;
 pub mod postfix;
 pub mod sink;
