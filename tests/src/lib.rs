@@ -12,6 +12,7 @@
 pub mod certificate;
 pub mod cgroup;
 pub mod client;
+pub mod cluster;
 pub mod gate;
 pub mod hop;
 pub mod maildir;
