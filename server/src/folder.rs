@@ -47,6 +47,10 @@ impl Source for Folder {
             || (self.path.join(REVISION_FILE).exists() && read_folder(&self.path).is_ok())
     }
 
+    fn is_sealed(&self) -> bool {
+        self.options.origin == Origin::Cluster
+    }
+
     fn load(&self) -> io::Result<Loaded> {
         let (set, faults) = read_folder(&self.path)?;
         let outcome = compile(&set, faults, &self.options);

@@ -60,6 +60,11 @@ pub trait Source: Send + Sync + 'static {
         true
     }
 
+    /// Whether reading it shows by itself that it is whole, so that nobody has to wait until nobody writes.
+    fn is_sealed(&self) -> bool {
+        false
+    }
+
     /// Reads it and makes a policy of it.
     ///
     /// # Errors
@@ -367,7 +372,11 @@ fn unreadable(source: &impl Source, cause: io::Error) -> StartError {
 /// may well compile, and mean something that nobody wrote.
 async fn read<S: Source>(source: &Arc<S>, files: &[PathBuf]) -> io::Result<(Fingerprint, Loaded)> {
     loop {
-        let before = at_rest(source, files).await?;
+        let before = if source.is_sealed() {
+            fingerprint(source, files).await?
+        } else {
+            at_rest(source, files).await?
+        };
         let loaded = load(source).await?;
         if fingerprint(source, files).await? == before {
             return Ok((before, loaded));
