@@ -136,7 +136,10 @@ impl Round {
         Self { wanted, begun: Instant::now(), nudges: 0 }
     }
 
-    /// 0, 0.25, 0.5, 1, 2 … seconds after the beginning; at last once a minute.
+    /// 0, 0.5, 1, 2 … seconds after the beginning; at last once a minute.
+    ///
+    /// After one look at a pod, a kubelet takes the next only when it has listed the containers of the node again,
+    /// which it does once a second. A nudge too many therefore keeps the next change waiting.
     fn is_due(&self, now: Instant) -> bool {
         now.duration_since(self.begun) >= nudge_at(self.nudges)
     }
@@ -157,13 +160,13 @@ impl Round {
 }
 
 fn nudge_at(nudges: u32) -> Duration {
-    const DOUBLINGS: u32 = 8;
-    let quarters = match nudges {
+    const DOUBLINGS: u32 = 7;
+    let halves = match nudges {
         0 => 0,
         few if few <= DOUBLINGS => 1_u64 << (few - 1),
-        many => (1 << (DOUBLINGS - 1)) + u64::from(many - DOUBLINGS) * 240,
+        many => (1 << (DOUBLINGS - 1)) + u64::from(many - DOUBLINGS) * 120,
     };
-    Duration::from_millis(250 * quarters)
+    Duration::from_millis(500 * halves)
 }
 
 /// Annotation that changes when there is something new to mount.
@@ -187,8 +190,8 @@ mod tests {
 
     #[test]
     fn nudges_come_ever_more_slowly() {
-        let times: Vec<u128> = (0..12).map(|nudges| nudge_at(nudges).as_millis()).collect();
-        assert_eq!(times, [0, 250, 500, 1000, 2000, 4000, 8000, 16_000, 32_000, 92_000, 152_000, 212_000]);
+        let times: Vec<u128> = (0..10).map(|nudges| nudge_at(nudges).as_millis()).collect();
+        assert_eq!(times, [0, 500, 1000, 2000, 4000, 8000, 16_000, 32_000, 92_000, 152_000]);
     }
 
     #[test]
