@@ -124,3 +124,13 @@ async fn chunks_make_one_message_and_pipelined_commands_follow_it() {
     .await;
     assert_eq!(codes(&heard), ["220", "250", "250", "250", "250", "250", "250", "221"], "{heard}");
 }
+
+#[tokio::test]
+async fn the_last_reply_reaches_a_client_that_has_sent_too_much() {
+    let folder = tempfile::tempdir().unwrap();
+    let inbound = InboundSession { transfer_limit: Setting::constant(6), ..InboundSession::default() };
+    let mut client = client(Policy { inbound, ..into_maildir(folder.path()) }).await;
+    client.write_all(&b"NOOP\r\n".repeat(10_000)).await.unwrap();
+    let heard = converse(client, b"").await;
+    assert_eq!(codes(&heard), ["220", "250", "452"], "{heard}");
+}

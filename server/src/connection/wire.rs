@@ -179,16 +179,37 @@ impl Wire {
         Ok(facts)
     }
 
+    /// Sends what is gathered, ends our side, and lets the client end its own.
+    ///
+    /// What the client has sent meanwhile is read and thrown away for a moment: a socket that is closed
+    /// over unread octets answers them with a reset, which can overtake our last reply.
     pub(super) async fn close(&mut self) -> io::Result<()> {
         self.flush().await?;
-        if let Some(stream) = &mut self.stream {
-            timeout(PATIENCE, stream.shutdown())
-                .await
-                .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
-        }
+        let Some(stream) = &mut self.stream else { return Ok(()) };
+        timeout(PATIENCE, stream.shutdown())
+            .await
+            .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+        // The buffer of the reader, since one of our own would make every idle session larger.
+        let rest = self.reader.space(FAREWELL_OCTETS);
+        let farewell = async {
+            for _ in 0..FAREWELL_READS {
+                if !matches!(stream.read(rest).await, Ok(octets) if octets > 0) {
+                    break;
+                }
+            }
+        };
+        // A client that stays longer is left alone.
+        let _ = timeout(FAREWELL, farewell).await;
         Ok(())
     }
 }
+
+/// How long a client may take to end its side after ours.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// Octets of one read of what a client sent after the end, at the least, and such reads at the most.
+const FAREWELL_OCTETS: usize = 4096;
+const FAREWELL_READS: usize = 64;
 
 /// Room for reading message data.
 pub(super) const DATA_OCTETS: usize = 64 * 1024;
