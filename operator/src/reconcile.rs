@@ -56,9 +56,12 @@ impl Reconciler {
         let mut changes = self.world.subscribe();
         let mut failures = 0_u32;
         let mut held = None;
+        let mut took = Duration::ZERO;
         loop {
-            // Changes come in crowds: one `kubectl apply` of a folder, one list after a watch broke off.
-            sleep(DEBOUNCE).await;
+            // Changes come in crowds: one `kubectl apply` of a folder, one list after a watch broke off. A large
+            // policy is given as much time to come together as it takes to reconcile.
+            sleep(took.clamp(DEBOUNCE, LONGEST_DEBOUNCE)).await;
+            let begun = Instant::now();
             changes.mark_unchanged();
             let retry = if *self.leads.borrow_and_update() && self.world.is_complete() {
                 self.once(&mut held, &mut failures).await
@@ -66,6 +69,7 @@ impl Reconciler {
                 self.want_what_is_mounted();
                 None
             };
+            took = begun.elapsed();
             tokio::select! {
                 _ = changes.changed() => {}
                 _ = self.leads.changed() => {}
@@ -139,5 +143,6 @@ impl Reconciler {
 
 /// How long changes are collected.
 const DEBOUNCE: Duration = Duration::from_millis(50);
+const LONGEST_DEBOUNCE: Duration = Duration::from_secs(2);
 /// How often everything is looked at without a change.
 const LOOK_AGAIN: Duration = Duration::from_secs(300);

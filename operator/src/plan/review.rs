@@ -6,10 +6,10 @@ use std::sync::Arc;
 use postern_crds::{Fault, FaultClass, ObjectRef, Outcome, compile, read_objects};
 use serde_json::Value;
 
-use super::Inputs;
 use super::choice::options;
 use super::document::Document;
 use super::inventory::Inventory;
+use super::{Inputs, Parts};
 
 /// The judgement on an object.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -26,8 +26,10 @@ pub struct Review {
 /// that a new listener is. What it names need not be there yet, and what does not go together may be changed
 /// next: those are warnings.
 #[must_use]
-pub fn review(inputs: &Inputs, newest: &Value) -> Review {
-    let inventory = Inventory::of(inputs);
+pub fn review(mut inputs: Inputs, newest: &Value) -> Review {
+    // What is mounted has no say here, and is as much to read as everything else.
+    inputs.mounted = Parts::default();
+    let inventory = Inventory::of(&inputs);
     let Some(newest) = Document::of(newest.clone()) else { return Review::default() };
     let object = newest.object.clone();
     let before = inventory.live.clone();

@@ -111,7 +111,7 @@ impl Reviewer {
     async fn judge(&self, object: serde_json::Value) -> Option<Review> {
         let is_complete = self.world.is_complete();
         let inputs = self.world.inputs(&self.names, self.pipe_dir.clone());
-        let judged = spawn_blocking(move || review(&inputs, &object)).await;
+        let judged = spawn_blocking(move || review(inputs, &object)).await;
         let mut review = judged.inspect_err(|error| tracing::error!(%error, "the review broke")).ok()?;
         if !is_complete {
             // What is not known yet is not missing.

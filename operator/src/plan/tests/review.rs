@@ -10,7 +10,7 @@ fn about(cluster: &mut Cluster, kind: &str, name: &str, spec: Value) -> Review {
     let newest = json!({
         "apiVersion": "mta.postern.dev/v1alpha1", "kind": kind, "metadata": {"name": name}, "spec": spec,
     });
-    review(&cluster.inputs, &newest)
+    review(cluster.inputs.clone(), &newest)
 }
 
 fn texts(faults: &[postern_crds::Fault]) -> Vec<String> {
