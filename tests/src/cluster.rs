@@ -63,6 +63,9 @@ impl Cluster {
         let mut child = Command::new(&path)
             .args(arguments)
             .env("KUBECONFIG", &self.kubeconfig)
+            // What kinds there are is remembered by the cluster's address. That of an earlier cluster, or of this one
+            // before the chart, knows no kind of ours.
+            .env("KUBECACHEDIR", self.kubeconfig.with_file_name(format!("{program}-cache")))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
