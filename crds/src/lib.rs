@@ -17,6 +17,7 @@ pub mod kinds;
 mod load;
 mod node;
 mod suggest;
+mod support;
 pub mod value;
 mod yaml_out;
 
@@ -27,4 +28,5 @@ pub use load::{
     ConfigMap, Object, ObjectSet, REVISION_FILE, SecretObject, digest, read_folder, read_json, read_objects,
     read_yaml, revision_file,
 };
+pub use support::{Unsupported, unsupported};
 pub use yaml_out::{WriteError, to_yaml};

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use postern_crds::{LoadOptions, ObjectSet, Origin, REVISION_FILE, compile, read_folder};
+use postern_crds::{Fault, LoadOptions, ObjectSet, Origin, REVISION_FILE, compile, read_folder};
 
 use crate::reload::{Loaded, Source};
 use crate::status::ObjectInForce;
@@ -55,9 +55,10 @@ impl Source for Folder {
         let (set, faults) = read_folder(&self.path)?;
         let outcome = compile(&set, faults, &self.options);
         let in_force = |(object, generation)| ObjectInForce { object, generation };
+        let faults: Vec<Fault> = outcome.faults.into_iter().chain(outcome.unsupported).collect();
         Ok(Loaded {
-            policy: outcome.policy,
-            faults: outcome.faults,
+            policy: outcome.policy.filter(|_| faults.is_empty()),
+            faults,
             warnings: outcome.warnings,
             objects: set.references().into_iter().map(in_force).collect(),
             files: files_of(&set),
@@ -122,6 +123,17 @@ mod tests {
         let (_directory, own) = folder(route);
         assert!(own.load().unwrap().faults.is_empty());
         assert!(!own.from_cluster().load().unwrap().faults.is_empty());
+    }
+
+    #[test]
+    fn what_cannot_be_served_is_a_fault() {
+        let greylist = "---\napiVersion: mta.postern.dev/v1alpha1\nkind: MtaGreylist\n\
+                        metadata: {name: default}\nspec: {}\n";
+        let (_directory, folder) = folder(&format!("{LISTENER}{greylist}"));
+        let loaded = folder.load().unwrap();
+        assert!(loaded.policy.is_none());
+        let [fault] = &loaded.faults[..] else { panic!("{:?}", loaded.faults) };
+        assert_eq!(fault.to_string(), "MtaGreylist/default spec: this version of Postern cannot do that yet");
     }
 
     #[test]

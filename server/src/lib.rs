@@ -21,7 +21,6 @@ pub mod serve;
 pub mod snapshot;
 pub mod status;
 pub mod store;
-pub mod support;
 pub mod throttle;
 pub mod tls;
 

@@ -67,5 +67,7 @@ fn judge(inventory: &Inventory) -> Outcome {
     let documents: Vec<Arc<Value>> =
         inventory.live.values().map(|document| Arc::clone(&document.value)).collect();
     let (set, faults) = read_objects(documents.iter().map(|value| &**value).chain(&companions));
-    compile(&set, faults, &options(inventory))
+    let mut outcome = compile(&set, faults, &options(inventory));
+    outcome.faults.append(&mut outcome.unsupported);
+    outcome
 }

@@ -32,7 +32,6 @@ use crate::message::MessageStore;
 use crate::metrics::{Metrics, ReloadOutcome};
 use crate::snapshot::{ListenerFault, Snapshot};
 use crate::status::{ObjectInForce, Status};
-use crate::support::{Unsupported, unsupported};
 use crate::tls::TlsContext;
 
 /// What came of reading manifests.
@@ -267,10 +266,7 @@ impl Candidate {
     /// Makes what connections need; a fault of TLS is a fault of the policy.
     pub(crate) fn new(loaded: Loaded, tls: &TlsContext, capacity: &Capacity) -> Result<Self, Refusal> {
         let Loaded { policy, mut faults, mut warnings, objects, files: _ } = loaded;
-        let compiled = policy.map(|policy| {
-            faults.extend(unsupported(&policy).into_iter().map(unsupported_fault));
-            Snapshot::compile(policy, tls, capacity)
-        });
+        let compiled = policy.map(|policy| Snapshot::compile(policy, tls, capacity));
         let snapshot = match compiled {
             Some(Ok(snapshot)) if faults.is_empty() => Some(snapshot),
             Some(Ok(_)) | None => None,
@@ -339,11 +335,6 @@ fn tls_fault(error: &ListenerFault) -> Fault {
 
 fn bind_fault(error: &BindError) -> Fault {
     fault(Some(of_listener(&error.listener)), "spec.bind".to_owned(), error.problem())
-}
-
-fn unsupported_fault(what: Unsupported) -> Fault {
-    let object = ObjectRef { kind: what.kind.into(), name: what.name };
-    fault(Some(object), what.path.to_owned(), "this version of Postern cannot do that yet".to_owned())
 }
 
 fn of_listener(name: &Arc<str>) -> ObjectRef {

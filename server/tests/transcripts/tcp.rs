@@ -15,6 +15,7 @@ use postern_core::policy::route::{
 use postern_core::policy::secret::Secret;
 use postern_server::accepted::{Accepted, Stream};
 use postern_server::capacity::Capacity;
+use postern_server::connection;
 use postern_server::drain::Times;
 use postern_server::gate::Gate;
 use postern_server::handoff::{self, HandOff};
@@ -22,7 +23,6 @@ use postern_server::message::{Budget, MessageStore};
 use postern_server::metrics::Metrics;
 use postern_server::snapshot::Snapshot;
 use postern_server::tls::TlsContext;
-use postern_server::{connection, support};
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use tokio::net::TcpListener;
@@ -38,7 +38,7 @@ pub(crate) fn obstacle(transcript: &Transcript, policy: &Policy) -> Option<Strin
     if let Some(given) = transcript.given.iter().find(|given| !HOP_TOPICS.contains(&&*given.topic)) {
         return Some(format!("nobody outside says `{}` by a script", given.topic));
     }
-    if let Some(first) = support::unsupported(policy).first() {
+    if let Some(first) = postern_crds::unsupported(policy).first() {
         return Some(format!("{} is not served yet", first.kind));
     }
     if transcript.objects.contains("MtaSenderAuth") {

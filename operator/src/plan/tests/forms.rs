@@ -7,12 +7,12 @@ use serde_json::{Value, json};
 use super::Cluster;
 use crate::plan::Hold;
 
-fn script(name: &str) -> Value {
-    json!({"script": format!("'{name}'")})
+fn by_route(name: &str) -> Value {
+    json!({"name": "example.org", "route": name})
 }
 
-fn keep() -> Value {
-    json!({"contents": "keep;"})
+fn discard() -> Value {
+    json!({"type": "Discard"})
 }
 
 #[test]
@@ -57,17 +57,17 @@ fn a_broken_object_that_was_never_accepted_is_not_mounted() {
 #[test]
 fn what_names_something_that_is_not_there_waits_for_it() {
     let mut cluster = Cluster::new();
-    cluster.apply("MtaStageData", "default", script("check"));
+    cluster.apply("MtaDomain", "example", by_route("later"));
     cluster.converge();
-    assert!(!cluster.mounted().contains_key("MtaStageData/default"));
-    let (resolved, message) = cluster.condition("MtaStageData", "default", "ResolvedRefs");
+    assert!(!cluster.mounted().contains_key("MtaDomain/example"));
+    let (resolved, message) = cluster.condition("MtaDomain", "example", "ResolvedRefs");
     assert_eq!(resolved, "False RefNotFound");
-    assert!(message.contains("there is no active MtaSieveScript `check`"), "{message}");
-    assert_eq!(cluster.condition("MtaStageData", "default", "Accepted").0, "True Accepted");
-    cluster.apply("MtaSieveScript", "check", keep());
+    assert!(message.contains("there is no MtaRoute `later`"), "{message}");
+    assert_eq!(cluster.condition("MtaDomain", "example", "Accepted").0, "True Accepted");
+    cluster.apply("MtaRoute", "later", discard());
     cluster.converge();
-    assert!(cluster.mounted().contains_key("MtaStageData/default"));
-    assert_eq!(cluster.condition("MtaStageData", "default", "Programmed").0, "True InForce");
+    assert!(cluster.mounted().contains_key("MtaDomain/example"));
+    assert_eq!(cluster.condition("MtaDomain", "example", "Programmed").0, "True InForce");
 }
 
 #[test]
@@ -86,24 +86,39 @@ fn what_names_a_broken_object_keeps_its_last_form_too() {
 }
 
 #[test]
-fn a_deleted_script_stays_while_it_is_named() {
+fn a_deleted_route_stays_while_it_is_named() {
     let mut cluster = Cluster::new();
-    cluster.apply("MtaSieveScript", "check", keep());
-    cluster.apply("MtaSieveScript", "spare", keep());
-    cluster.apply("MtaStageData", "default", script("check"));
+    cluster.apply("MtaRoute", "used", discard());
+    cluster.apply("MtaRoute", "spare", discard());
+    cluster.apply("MtaDomain", "example", by_route("used"));
     cluster.converge();
-    cluster.delete("MtaSieveScript", "check");
-    cluster.delete("MtaSieveScript", "spare");
+    cluster.delete("MtaRoute", "used");
+    cluster.delete("MtaRoute", "spare");
     cluster.converge();
-    assert!(cluster.mounted().contains_key("MtaSieveScript/check"));
-    assert!(!cluster.mounted().contains_key("MtaSieveScript/spare"));
-    let (resolved, message) = cluster.condition("MtaStageData", "default", "ResolvedRefs");
+    assert!(cluster.mounted().contains_key("MtaRoute/used"));
+    assert!(!cluster.mounted().contains_key("MtaRoute/spare"));
+    let (resolved, message) = cluster.condition("MtaDomain", "example", "ResolvedRefs");
     assert_eq!(resolved, "False RefNotFound");
-    assert!(message.contains("MtaSieveScript/check has been deleted"), "{message}");
-    cluster.apply("MtaStageData", "default", json!({}));
+    assert!(message.contains("MtaRoute/used has been deleted"), "{message}");
+    cluster.apply("MtaDomain", "example", json!({"name": "example.org"}));
     cluster.converge();
-    assert!(!cluster.mounted().contains_key("MtaSieveScript/check"));
-    assert_eq!(cluster.condition("MtaStageData", "default", "ResolvedRefs").0, "True ResolvedRefs");
+    assert!(!cluster.mounted().contains_key("MtaRoute/used"));
+    assert_eq!(cluster.condition("MtaDomain", "example", "ResolvedRefs").0, "True ResolvedRefs");
+}
+
+#[test]
+fn what_no_pod_could_serve_is_not_accepted_and_everything_else_goes_on() {
+    let mut cluster = Cluster::new();
+    cluster.apply("MtaGreylist", "default", json!({}));
+    cluster.apply("MtaRoute", "sink", discard());
+    cluster.converge();
+    assert!(!cluster.mounted().contains_key("MtaGreylist/default"));
+    assert!(cluster.mounted().contains_key("MtaRoute/sink"));
+    let (accepted, message) = cluster.condition("MtaGreylist", "default", "Accepted");
+    assert_eq!(
+        (accepted.as_str(), message.as_str()),
+        ("False Invalid", "spec: this version of Postern cannot do that yet")
+    );
 }
 
 #[test]

@@ -37,6 +37,17 @@ fn what_an_object_names_need_not_be_there_yet() {
 }
 
 #[test]
+fn what_no_pod_could_serve_is_refused_whatever_else_is_wrong() {
+    let mut cluster = Cluster::new();
+    cluster.apply("MtaDomain", "dangling", json!({"name": "example.org", "route": "later"}));
+    let review = about(&mut cluster, "MtaGreylist", "default", json!({}));
+    assert_eq!(
+        texts(&review.faults),
+        ["MtaGreylist/default spec: this version of Postern cannot do that yet"]
+    );
+}
+
+#[test]
 fn what_does_not_go_together_is_a_warning() {
     let mut cluster = Cluster::new();
     cluster.apply("MtaRoute", "one", json!({"name": "relay", "type": "Discard"}));

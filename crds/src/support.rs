@@ -1,12 +1,15 @@
 //! What a policy may ask for that this build cannot do yet.
 //!
-//! Such a policy is refused as a whole: leaving a filter out, or a check, would open the gate.
+//! Such an object is refused by whoever is asked first: the webhook, the operator, `check`, and at last the server.
+//! Leaving a filter out, or a check, would open the gate.
 
 use std::sync::Arc;
 
 use postern_core::policy::Policy;
 use postern_core::policy::directory::DirectorySource;
 use postern_core::policy::settings::Store;
+
+use crate::fault::{Fault, FaultClass, ObjectRef};
 
 /// An object that cannot be served.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -17,6 +20,24 @@ pub struct Unsupported {
     pub name: Arc<str>,
     /// The field that cannot be honoured.
     pub path: &'static str,
+}
+
+impl Unsupported {
+    /// As a fault of the object itself.
+    #[must_use]
+    pub fn fault(&self) -> Fault {
+        Fault {
+            class: FaultClass::Own,
+            object: Some(ObjectRef { kind: self.kind.into(), name: Arc::clone(&self.name) }),
+            path: self.path.to_owned(),
+            file: None,
+            line: None,
+            column: None,
+            message: "this version of Postern cannot do that yet".to_owned(),
+            suggestion: None,
+            position_in_source: None,
+        }
+    }
 }
 
 /// Everything that cannot be served, in order.
