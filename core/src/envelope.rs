@@ -61,7 +61,10 @@ impl Envelope {
                         last.address = address;
                     }
                 }
-                Modification::Edit(_) | Modification::Quarantine(_) => rest.push(modification),
+                Modification::Edit(_)
+                | Modification::Quarantine(_)
+                | Modification::Generate(_)
+                | Modification::Drop => rest.push(modification),
             }
         }
         rest

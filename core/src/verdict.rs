@@ -1,5 +1,6 @@
 //! What a filter decides, in one vocabulary for milters, Sieve scripts, pipes, rspamd and hooks.
 
+use crate::envelope::Recipient;
 use crate::smtp::address::{Address, ReversePath};
 use crate::smtp::parameters::{MailParameters, RcptParameters};
 use crate::smtp::reply::Reply;
@@ -68,4 +69,60 @@ pub enum Modification {
     Edit(crate::message::edit::Edit),
     /// Deliver to quarantine, for this reason.
     Quarantine(String),
+    /// Deliver another message beside this one.
+    Generate(Box<Generated>),
+    /// Deliver nothing of this message, only what was generated beside it; no further filter is asked.
+    Drop,
+}
+
+/// A message that a filter makes, to one recipient.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Generated {
+    /// Sender of its envelope.
+    pub sender: ReversePath,
+    /// Who gets it.
+    pub recipient: Recipient,
+    /// What it holds, and whether its answer counts.
+    pub message: GeneratedMessage,
+}
+
+/// The octets of a message that a filter makes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum GeneratedMessage {
+    /// `redirect` of the message as the changes before this one have left it. Our fields come before it,
+    /// and the answer of its next hop counts as that of any recipient.
+    InHand,
+    /// `redirect` of the message in another form; otherwise the same.
+    Edited(Box<[u8]>),
+    /// A notification: a message of its own, best effort.
+    Own(Box<[u8]>),
+}
+
+/// The kinds of filters, in the order in which they are asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum FilterKind {
+    /// `MtaMilter`
+    Milter,
+    /// `MtaSieveScript`
+    Sieve,
+    /// `MtaSpamFilter`
+    SpamFilter,
+    /// `MtaPipe`
+    Pipe,
+    /// `MtaHook`
+    Hook,
+}
+
+impl FilterKind {
+    /// The name in logs and metrics.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Milter => "milter",
+            Self::Sieve => "sieve",
+            Self::SpamFilter => "spam_filter",
+            Self::Pipe => "pipe",
+            Self::Hook => "hook",
+        }
+    }
 }

@@ -8,6 +8,7 @@ use crate::auth::Authenticator;
 use crate::capacity::Capacity;
 use crate::dns::Resolver;
 use crate::drain::Drain;
+use crate::filter::Filters;
 use crate::handoff::HandOff;
 use crate::message::MessageStore;
 use crate::metrics::Metrics;
@@ -31,6 +32,8 @@ pub struct Gate {
     pub metrics: Metrics,
     /// Messages in hand.
     pub messages: MessageStore,
+    /// What filters share.
+    pub filters: Filters,
     /// The way to next hops.
     pub handoff: HandOff,
     /// What expressions count and remember.
@@ -63,6 +66,7 @@ impl Gate {
             resolver,
             metrics,
             messages,
+            filters: Filters::default(),
             handoff,
             store: MemoryStore::default(),
             drain: Drain::default(),

@@ -9,6 +9,7 @@ pub mod cli;
 pub mod connection;
 pub mod dns;
 pub mod drain;
+pub mod filter;
 pub mod folder;
 pub mod gate;
 pub mod handoff;

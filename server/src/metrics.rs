@@ -15,6 +15,7 @@ use prometheus_client::registry::{Registry, Unit};
 
 use crate::capacity::Full;
 use crate::dns::DnsMetrics;
+use crate::filter::FilterMetrics;
 use crate::handoff;
 use crate::snapshot::Snapshot;
 
@@ -36,6 +37,7 @@ pub struct Metrics {
     certificates: Family<CertificateLabels, Gauge>,
     handoff: handoff::Metrics,
     dns: DnsMetrics,
+    filters: FilterMetrics,
 }
 
 /// Why a connection ended before it was a session.
@@ -111,6 +113,7 @@ impl Default for Metrics {
             certificates: Family::default(),
             handoff: handoff::Metrics::default(),
             dns: DnsMetrics::default(),
+            filters: FilterMetrics::default(),
         };
         metrics.register();
         metrics
@@ -148,6 +151,7 @@ impl Metrics {
         );
         self.handoff.register(r);
         self.dns.register(r);
+        self.filters.register(r);
     }
 
     /// The counters of the hand-off.
@@ -227,6 +231,12 @@ impl Metrics {
     #[must_use]
     pub fn dns(&self) -> &DnsMetrics {
         &self.dns
+    }
+
+    /// The counters of filters.
+    #[must_use]
+    pub fn filters(&self) -> &FilterMetrics {
+        &self.filters
     }
 
     /// All of it as OpenMetrics text.

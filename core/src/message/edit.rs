@@ -49,3 +49,12 @@ pub enum Edit {
     /// was shown.
     NextFilter,
 }
+
+impl Edit {
+    /// The mark of a message that a filter wants to be looked at.
+    #[must_use]
+    pub fn quarantine(reason: &str) -> Self {
+        let reason = if reason.is_empty() { "true" } else { reason };
+        Self::AddField { name: (*b"X-Quarantine").into(), value: reason.as_bytes().into() }
+    }
+}

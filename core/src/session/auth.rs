@@ -7,9 +7,10 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::Session;
 use super::change::{Change, Step};
+use super::consult::FilterGroup;
 use super::event::Action;
 use super::facts::View;
-use super::question::{Answer, Authentication, Credentials, FilterGroup, Halt, Inquiry, Question, Subject};
+use super::question::{Answer, Authentication, Credentials, Halt, Inquiry, Question, Subject};
 use super::replies;
 use super::state::{Exchange, Login, State};
 use crate::expr::{SaslMechanism, SaslMechanisms};
@@ -126,7 +127,9 @@ impl Session {
     fn logged_in(&self, login: Login, inquiry: &Inquiry<'_>) -> Result<Step, Halt> {
         let view = View::new(self, inquiry).with_account(login.account.address.key());
         let refused = |action| Step::new(Change::ExchangeOver { failed: false }, action);
-        match self.consult(inquiry, Stage::Auth, FilterGroup::Every, None, || Subject::Nothing)? {
+        let subject =
+            || Subject::Login { account: login.account.address.key().into(), mechanism: login.mechanism };
+        match self.consult(&view, inquiry, Stage::Auth, FilterGroup::Every, None, subject)? {
             Verdict::Pass(_) => {}
             Verdict::Reject(reply) | Verdict::Defer(reply) => return Ok(refused(Action::Reply(reply))),
             Verdict::Discard => return Ok(refused(Action::Reply(replies::REFUSED_BY_FILTER))),

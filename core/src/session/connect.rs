@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use super::Session;
 use super::change::{Change, Step};
+use super::consult::FilterGroup;
 use super::event::{Action, Tls};
 use super::facts::View;
-use super::question::{Consultation, FilterGroup, Halt, Inquiry, Subject};
+use super::question::{Halt, Inquiry, Subject};
 use super::replies;
 use super::state::Parameters;
 use crate::policy::defaults::DOCUMENTED;
@@ -23,7 +24,7 @@ impl Session {
         let parameters = Box::new(self.evaluate_parameters(&view)?);
         let script = view.guarded(&self.policy.connect.script)?;
         let verdict =
-            self.consult(inquiry, Stage::Connect, FilterGroup::Every, script, || Subject::Nothing)?;
+            self.consult(&view, inquiry, Stage::Connect, FilterGroup::Every, script, || Subject::Nothing)?;
         match verdict {
             Verdict::Pass(_) => {}
             Verdict::Reject(reply) | Verdict::Defer(reply) => {
@@ -70,25 +71,5 @@ impl Session {
             spf_from: view.guarded(&policy.sender_auth.spf_from_verify)?,
             reverse_ip: view.guarded(&policy.sender_auth.reverse_ip_verify)?,
         })
-    }
-
-    /// The verdict of a stage's filters. Where none is configured nobody is asked.
-    pub(super) fn consult(
-        &self,
-        inquiry: &Inquiry<'_>,
-        stage: Stage,
-        group: FilterGroup,
-        script: Option<Arc<str>>,
-        subject: impl FnOnce() -> Subject,
-    ) -> Result<Verdict, Halt> {
-        let concerned = match group {
-            FilterGroup::Every => self.policy.filters.has_any(stage),
-            FilterGroup::ButMilters => self.policy.filters.has_others(stage),
-            FilterGroup::Milters => self.policy.filters.has_milters(stage),
-        };
-        if script.is_none() && !concerned {
-            return Ok(Verdict::Pass(Vec::new()));
-        }
-        inquiry.verdict(|| Consultation { stage, group, script, subject: subject() })
     }
 }

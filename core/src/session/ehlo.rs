@@ -8,9 +8,10 @@ use jiff::{SignedDuration, Timestamp};
 use super::Session;
 use super::change::{Change, Step};
 use super::check::{self, Check, Refusals};
+use super::consult::FilterGroup;
 use super::event::Action;
 use super::facts::View;
-use super::question::{Answer, FilterGroup, Halt, Inquiry, Question, Subject};
+use super::question::{Answer, Halt, Inquiry, Question, Subject};
 use super::replies;
 use super::state::Hello;
 use crate::expr::Verify;
@@ -43,7 +44,7 @@ impl Session {
             Some(hello) => hello.spf.clone(),
             None => {
                 let spf = self.check_spf_of_name(&name, inquiry)?;
-                if let Some(refusal) = self.judge_name(&name, &view, inquiry)? {
+                if let Some(refusal) = self.judge_name(&name, spf.as_ref(), &view, inquiry)? {
                     return Ok(Step::new(Change::DropTransaction, refusal));
                 }
                 spf
@@ -88,12 +89,13 @@ impl Session {
     fn judge_name(
         &self,
         name: &Arc<str>,
+        spf: Option<&Check>,
         view: &View<'_>,
         inquiry: &Inquiry<'_>,
     ) -> Result<Option<Action>, Halt> {
         let script = view.guarded(&self.policy.ehlo.script)?;
-        let subject = || Subject::Helo(Arc::clone(name));
-        Ok(match self.consult(inquiry, Stage::Ehlo, FilterGroup::Every, script, subject)? {
+        let subject = || Subject::Helo { name: Arc::clone(name), spf: spf.cloned() };
+        Ok(match self.consult(view, inquiry, Stage::Ehlo, FilterGroup::Every, script, subject)? {
             Verdict::Pass(_) => None,
             Verdict::Reject(reply) | Verdict::Defer(reply) => Some(Action::Reply(reply)),
             Verdict::Discard => Some(Action::Reply(replies::OK)),

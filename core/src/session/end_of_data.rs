@@ -7,9 +7,10 @@ use jiff::Timestamp;
 use super::Session;
 use super::change::{Change, Step};
 use super::check::{self, CheckResult, DmarcPolicy, MessageResults, Refusals};
-use super::event::{Action, Copy, Delivery, Received};
+use super::consult::FilterGroup;
+use super::event::{Action, Copy, Delivery, Dispatch, DispatchContent, Received};
 use super::facts::{Outbound, View};
-use super::question::{Answer, FilterGroup, Halt, Inquiry, MessageChecks, Question, Subject};
+use super::question::{Answer, Halt, Inquiry, MessageChecks, Question, Subject};
 use super::replies;
 use super::state::Transaction;
 use crate::envelope::{Envelope, Recipient};
@@ -21,7 +22,7 @@ use crate::message::header::Header;
 use crate::policy::defaults::DOCUMENTED;
 use crate::policy::stage::{BareLineEnds, StageData};
 use crate::smtp::reply::Reply;
-use crate::verdict::{Modification, Stage, Verdict};
+use crate::verdict::{Generated, GeneratedMessage, Modification, Stage, Verdict};
 
 impl Session {
     pub(super) fn received(
@@ -41,32 +42,38 @@ impl Session {
         let results = self.check_authentication(&view, inquiry)?;
         let mut prefix = self.fields_of_arrival(now, transaction, &results, &view)?;
         // Fields that claim to be ours are gone before anybody can believe them (RFC 8601 section 5).
-        let mut edits = header.forged_results(&self.hostname);
+        let edits = header.forged_results(&self.hostname);
         let mut envelope = transaction.envelope.clone();
-        let changes = match self.ask_filters_of_data(&prefix, &edits, &view, inquiry)? {
-            Verdict::Pass(modifications) => envelope.apply(modifications),
+        let results = Arc::new(results);
+        let changes = match self.ask_filters_of_data(&prefix, &edits, &results, &view, inquiry)? {
+            Verdict::Pass(modifications) => Changes::of(envelope.apply(modifications), edits),
             Verdict::Reject(reply) | Verdict::Defer(reply) => return Ok(self.message_refused(reply)),
             Verdict::Discard => return Ok(self.message_dropped()),
             Verdict::Disconnect(reply) => return Ok(Step::action(Action::Close(reply))),
         };
-        let is_quarantined = changes.iter().any(|change| matches!(change, Modification::Quarantine(_)));
-        edits.extend(changes.into_iter().filter_map(edit_of));
-        if envelope.recipients.is_empty() {
+        if changes.is_dropped {
+            envelope.recipients.clear();
+        }
+        if envelope.recipients.is_empty() && changes.generated.is_empty() {
             return Ok(self.message_dropped());
         }
         self.add_fields_of_departure(now, transaction, &envelope, header, &view, &mut prefix)?;
         let whole = Outbound { size: received.size, dmarc_pass: results.dmarc_passes() };
-        let copies = match self.policy.outbound.quarantine_route.as_ref().filter(|_| is_quarantined) {
+        let copies = match self.policy.outbound.quarantine_route.as_ref().filter(|_| changes.is_quarantined) {
             Some(route) => self.copies_to(route, &envelope)?,
             None => self.copies(&envelope, whole, inquiry)?,
         };
-        let recipients = copies.iter().map(|copy| Box::from(copy.recipient.address.key())).collect();
+        let dispatches = self.dispatches(changes.generated, whole, inquiry)?;
+        let counting = dispatches.iter().filter(|dispatch| dispatch.counts()).map(|dispatch| &dispatch.copy);
+        let recipients =
+            copies.iter().chain(counting).map(|copy| Box::from(copy.recipient.address.key())).collect();
         let delivery = Delivery {
             id: transaction.id,
             envelope: Envelope { recipients: Vec::new(), ..envelope },
             copies,
+            dispatches,
             prefix,
-            edits,
+            edits: changes.edits,
             delivered_to: self.policy.data.add_delivered_to_header,
             hostname: Arc::clone(&self.hostname),
         };
@@ -186,12 +193,17 @@ impl Session {
         &self,
         prefix: &[u8],
         edits: &[Edit],
+        results: &Arc<MessageResults>,
         view: &View<'_>,
         inquiry: &Inquiry<'_>,
     ) -> Result<Verdict, Halt> {
         let script = view.guarded(&self.policy.data.script)?;
-        let subject = || Subject::Message { fields: Arc::from(prefix), edits: Arc::from(edits) };
-        self.consult(inquiry, Stage::Data, FilterGroup::Every, script, subject)
+        let subject = || Subject::Message {
+            fields: Arc::from(prefix),
+            edits: Arc::from(edits),
+            results: Arc::clone(results),
+        };
+        self.consult(view, inquiry, Stage::Data, FilterGroup::Every, script, subject)
     }
 
     /// Fields that depend on what filters have left of the envelope.
@@ -231,6 +243,27 @@ impl Session {
             .collect()
     }
 
+    fn dispatches(
+        &self,
+        generated: Vec<(Generated, usize)>,
+        whole: Outbound,
+        inquiry: &Inquiry<'_>,
+    ) -> Result<Vec<Dispatch>, Halt> {
+        let dispatch = |(generated, edits): (Generated, usize)| {
+            let route = self.route_of(&generated.recipient.address, Some(whole), inquiry)?;
+            Ok(Dispatch {
+                sender: generated.sender,
+                copy: Copy { recipient: generated.recipient, route },
+                content: match generated.message {
+                    GeneratedMessage::InHand => DispatchContent::InHand(edits),
+                    GeneratedMessage::Edited(octets) => DispatchContent::Edited(octets),
+                    GeneratedMessage::Own(octets) => DispatchContent::Own(octets),
+                },
+            })
+        };
+        generated.into_iter().map(dispatch).collect()
+    }
+
     /// Every recipient by one route, whatever theirs are.
     fn copies_to(&self, route: &str, envelope: &Envelope) -> Result<Vec<Copy>, Halt> {
         let route = self.policy.routes.get(route).ok_or(Halt::Unable)?;
@@ -239,19 +272,43 @@ impl Session {
     }
 }
 
-/// What a change of the message does to its octets.
-fn edit_of(change: Modification) -> Option<Edit> {
-    match change {
-        Modification::Edit(edit) => Some(edit),
-        Modification::Quarantine(reason) => Some(quarantined(&reason)),
-        _ => None,
-    }
+/// What filters ask for beyond the envelope.
+#[derive(Debug, Default)]
+struct Changes {
+    edits: Vec<Edit>,
+    /// Each with the number of edits before it.
+    generated: Vec<(Generated, usize)>,
+    is_quarantined: bool,
+    is_dropped: bool,
 }
 
-/// The mark of a message that a filter wants to be looked at.
-fn quarantined(reason: &str) -> Edit {
-    let reason = if reason.is_empty() { "true" } else { reason };
-    Edit::AddField { name: b"X-Quarantine".as_slice().into(), value: reason.as_bytes().into() }
+impl Changes {
+    /// `edits` were made before any filter was asked.
+    fn of(modifications: Vec<Modification>, mut edits: Vec<Edit>) -> Self {
+        if !edits.is_empty() {
+            edits.push(Edit::NextFilter);
+        }
+        let mut changes = Self { edits, ..Self::default() };
+        for modification in modifications {
+            match modification {
+                Modification::Edit(edit) => changes.edits.push(edit),
+                Modification::Quarantine(reason) => {
+                    changes.is_quarantined = true;
+                    changes.edits.push(Edit::quarantine(&reason));
+                }
+                Modification::Generate(generated) => {
+                    changes.generated.push((*generated, changes.edits.len()));
+                }
+                Modification::Drop => changes.is_dropped = true,
+                // The envelope has taken them already.
+                Modification::SetSender(..)
+                | Modification::AddRecipient(..)
+                | Modification::RemoveRecipient(_)
+                | Modification::SetRecipient(_) => {}
+            }
+        }
+        changes
+    }
 }
 
 impl MessageResults {

@@ -8,6 +8,7 @@ use crate::envelope::{Envelope, Recipient};
 use crate::message::edit::Edit;
 use crate::message::header::{Header, HeaderTooLarge};
 use crate::policy::route::Route;
+use crate::smtp::address::ReversePath;
 use crate::smtp::command::Command;
 use crate::smtp::reply::Reply;
 
@@ -158,8 +159,10 @@ pub struct Delivery {
     pub id: super::id::TraceId,
     /// Sender and parameters; its recipients are those of `copies`.
     pub envelope: Envelope,
-    /// Each recipient and where it goes.
+    /// Each recipient and where it goes; nobody when only generated messages are delivered.
     pub copies: Vec<Copy>,
+    /// Messages that filters have made, in order.
+    pub dispatches: Vec<Dispatch>,
     /// Fields of ours, each with its line end, that come before the message.
     pub prefix: Vec<u8>,
     /// Changes to the message as it was received.
@@ -179,11 +182,41 @@ pub struct Copy {
     pub route: Arc<Route>,
 }
 
+/// A message that a filter has made, on its way to its next hop.
+#[derive(Debug, Clone)]
+pub struct Dispatch {
+    /// Sender of its envelope.
+    pub sender: ReversePath,
+    /// To whom, and where.
+    pub copy: Copy,
+    /// What it holds.
+    pub content: DispatchContent,
+}
+
+/// The octets of a generated message.
+#[derive(Debug, Clone)]
+pub enum DispatchContent {
+    /// The delivery's prefix, and the message with so many of the delivery's edits.
+    InHand(usize),
+    /// The delivery's prefix, and these octets in place of the message.
+    Edited(Box<[u8]>),
+    /// These octets alone; best effort: its answer does not count, and it waits for all others.
+    Own(Box<[u8]>),
+}
+
+impl Dispatch {
+    /// Whether its next hop's answer counts as that of any recipient.
+    #[must_use]
+    pub fn counts(&self) -> bool {
+        !matches!(self.content, DispatchContent::Own(_))
+    }
+}
+
 /// What came of a delivery.
 #[derive(Debug, Clone)]
 pub struct HandedOff {
     /// The reply for the whole message.
     pub overall: Reply,
-    /// The reply for each recipient of the delivery, in order.
+    /// The reply for each copy of the delivery, then for each dispatch that counts, in order.
     pub each: Vec<Reply>,
 }

@@ -7,9 +7,10 @@ use jiff::Timestamp;
 use super::Session;
 use super::change::{Change, Step};
 use super::check::{self, Check, Refusals, SenderCheck};
+use super::consult::FilterGroup;
 use super::event::Action;
 use super::facts::View;
-use super::question::{Answer, FilterGroup, Halt, Inquiry, Question, Subject};
+use super::question::{Answer, Halt, Inquiry, Question, Subject};
 use super::replies;
 use super::state::{DataState, Transaction, TransactionLimits};
 use crate::envelope::Envelope;
@@ -34,7 +35,7 @@ impl Session {
             parameters: mail.parameters.clone(),
             recipients: Vec::new(),
         };
-        let doomed = match self.ask_filters_of_mail(mail, &envelope, &view, inquiry)? {
+        let doomed = match self.ask_filters_of_mail(mail, &envelope, reverse_dns.as_ref(), &view, inquiry)? {
             Judgement::Pass(modifications) => {
                 modifications.into_iter().for_each(|modification| envelope.set_sender(modification));
                 false
@@ -116,12 +117,17 @@ impl Session {
         &self,
         mail: &Mail,
         envelope: &Envelope,
+        reverse_dns: Option<&Check>,
         view: &View<'_>,
         inquiry: &Inquiry<'_>,
     ) -> Result<Judgement, Halt> {
         let script = view.guarded(&self.policy.mail.script)?;
-        let subject = || Subject::Sender(Box::new(envelope.clone()), Arc::from(&*mail.raw_parameters));
-        let verdict = self.consult(inquiry, Stage::Mail, FilterGroup::Every, script, subject)?;
+        let subject = || Subject::Sender {
+            envelope: Box::new(envelope.clone()),
+            parameters: Arc::from(&*mail.raw_parameters),
+            reverse_dns: reverse_dns.cloned(),
+        };
+        let verdict = self.consult(view, inquiry, Stage::Mail, FilterGroup::Every, script, subject)?;
         Ok(Judgement::of(verdict))
     }
 

@@ -6,6 +6,7 @@
 //! decision changes is one [`Change`], applied when the decision is complete.
 
 pub mod check;
+pub mod consult;
 pub mod event;
 pub mod id;
 pub mod question;
@@ -40,6 +41,7 @@ use self::event::{Action, Event, Tls};
 use self::id::TraceId;
 use self::question::{Answer, Halt, Inquiry};
 use self::state::{DataState, Hello, Login, Parameters, State, Transaction};
+use crate::envelope::Envelope;
 use crate::expr::SaslMechanism;
 use crate::message::fields::Greeting;
 use crate::policy::Policy;
@@ -258,6 +260,24 @@ impl Session {
     #[must_use]
     pub fn helo(&self) -> &str {
         self.hello.as_ref().map_or("", |hello| &hello.name)
+    }
+
+    /// How the client greeted; unset before it did.
+    #[must_use]
+    pub fn greeting(&self) -> Option<Greeting> {
+        self.hello.as_ref().map(|hello| hello.greeting)
+    }
+
+    /// TLS of the connection, if there is any.
+    #[must_use]
+    pub fn tls(&self) -> Option<&Tls> {
+        self.tls.as_ref()
+    }
+
+    /// The envelope of the open transaction.
+    #[must_use]
+    pub fn envelope(&self) -> Option<&Envelope> {
+        self.transaction().map(|transaction| &transaction.envelope)
     }
 
     /// Our name towards the client.

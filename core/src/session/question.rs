@@ -8,8 +8,10 @@
 use std::cell::Cell;
 use std::sync::Arc;
 
+use super::check::{Check, MessageResults};
+use super::consult::Call;
 use crate::envelope::{Envelope, Recipient};
-use crate::expr::{Lookup, LookupFailure, Value};
+use crate::expr::{Lookup, LookupFailure, SaslMechanism, Value};
 use crate::message::edit::Edit;
 use crate::policy::Secret;
 use crate::policy::route::Route;
@@ -65,47 +67,60 @@ pub enum Question {
 }
 
 /// A question to the filters of a stage.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Consultation {
     /// The stage.
     pub stage: Stage,
-    /// Which of them.
-    pub group: FilterGroup,
-    /// The Sieve script to run, if any.
-    pub script: Option<Arc<str>>,
-    /// What the command says, for the stages that have an argument.
+    /// Who is asked, in this order.
+    pub calls: Vec<Call>,
+    /// What is known beyond the session, which changes only after the answer.
     pub subject: Subject,
 }
 
-/// The argument of the command that filters are asked about.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What filters are asked about.
+#[derive(Debug, Clone, PartialEq)]
 pub enum Subject {
-    /// Connect and Auth: what the session holds is all there is.
+    /// Connect: what the session holds is all there is.
     Nothing,
-    /// Ehlo: the name.
-    Helo(Arc<str>),
-    /// Mail: an envelope without recipients, and the parameters as they were written.
-    Sender(Box<Envelope>, Arc<[String]>),
-    /// Rcpt: the recipient, and the parameters as they were written.
-    Recipient(Box<Recipient>, Arc<[String]>),
+    /// Ehlo.
+    Helo {
+        /// The name.
+        name: Arc<str>,
+        /// SPF of it, if it was checked.
+        spf: Option<Check>,
+    },
+    /// Auth.
+    Login {
+        /// The account, in comparison form.
+        account: Arc<str>,
+        /// How it logged in.
+        mechanism: SaslMechanism,
+    },
+    /// Mail.
+    Sender {
+        /// An envelope without recipients.
+        envelope: Box<Envelope>,
+        /// Its parameters as they were written.
+        parameters: Arc<[String]>,
+        /// Reverse DNS of the client, if it was checked.
+        reverse_dns: Option<Check>,
+    },
+    /// Rcpt.
+    Recipient {
+        /// The recipient.
+        recipient: Box<Recipient>,
+        /// Its parameters as they were written.
+        parameters: Arc<[String]>,
+    },
     /// Data: the message in hand.
     Message {
         /// Fields of ours that will stand before it, which hooks are told apart from its own.
         fields: Arc<[u8]>,
         /// Changes that were made before any filter was asked.
         edits: Arc<[Edit]>,
+        /// What was found out about its sender.
+        results: Arc<MessageResults>,
     },
-}
-
-/// Which filters of a stage are asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum FilterGroup {
-    /// All, in order.
-    Every,
-    /// All but milters, which hear of a recipient only after it passed every check.
-    ButMilters,
-    /// Only milters.
-    Milters,
 }
 
 /// Which checks of a message's authentication are wanted.
@@ -159,9 +174,9 @@ pub enum Answer {
     /// To `Consult`: the verdicts of all filters, folded.
     Verdict(Verdict),
     /// To `ReverseDns`, `SpfEhlo` and `SpfMail`.
-    Check(super::check::Check),
+    Check(Check),
     /// To `Message`.
-    Message(Box<super::check::MessageResults>),
+    Message(Box<MessageResults>),
     /// To `Authenticate`.
     Authentication(Authentication),
     /// To `Directory`.

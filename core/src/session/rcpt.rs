@@ -5,10 +5,11 @@ use std::sync::Arc;
 use super::Session;
 use super::auth::delayed;
 use super::change::{Accepted, Change, Step};
+use super::consult::FilterGroup;
 use super::event::Action;
 use super::facts::View;
 use super::mail::Judgement;
-use super::question::{Answer, FilterGroup, Halt, Inquiry, Question, Subject, Verify};
+use super::question::{Answer, Halt, Inquiry, Question, Subject, Verify};
 use super::recipient::Resolution;
 use super::replies;
 use super::state::{DataState, Transaction};
@@ -100,8 +101,11 @@ impl Session {
             FilterGroup::Milters => None,
             _ => view.guarded(&self.policy.rcpt.script)?,
         };
-        let subject = || Subject::Recipient(Box::new(recipient.clone()), Arc::from(&*rcpt.raw_parameters));
-        Ok(Judgement::of(self.consult(inquiry, Stage::Rcpt, group, script, subject)?))
+        let subject = || Subject::Recipient {
+            recipient: Box::new(recipient.clone()),
+            parameters: Arc::from(&*rcpt.raw_parameters),
+        };
+        Ok(Judgement::of(self.consult(&view, inquiry, Stage::Rcpt, group, script, subject)?))
     }
 
     /// `rewrite`: an address replaces the recipient, anything else changes nothing.

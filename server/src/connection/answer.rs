@@ -2,29 +2,20 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use jiff::Timestamp;
 use postern_core::expr::{Lookup, LookupFailure, Value};
-use postern_core::handoff::Outcome;
-use postern_core::message::draft::Draft;
-use postern_core::message::draft::Piece;
-use postern_core::policy::listener::Protocol;
 use postern_core::session::check::{MessageResults, SenderCheck};
-use postern_core::session::event::{Delivery, HandedOff};
 use postern_core::session::question::{
     Answer, Authentication, Credentials, DirectoryAnswer, MessageChecks, Question, Verify,
 };
 use postern_core::smtp::address::Address;
 use postern_core::smtp::reply::{EnhancedCode, Reply};
-use postern_core::verdict::Verdict;
-use tokio::time::Instant;
 
 use super::Connection;
 use crate::auth;
-use crate::handoff::{self, Answers, Inquiry, Verification};
-use crate::message::{Content, ContentBuilder};
-use crate::metrics::{AuthOutcome, MessageOutcome};
+use crate::handoff::{Inquiry, Verification};
+use crate::metrics::AuthOutcome;
 use crate::sender_auth;
 use crate::throttle::CounterKey;
 
@@ -56,10 +47,12 @@ impl Connection {
                 None => Answer::Admitted(false),
             },
             // What this build cannot ask is never taken for a yes: checks have a temporary error,
-            // directories are unavailable, filters defer. `serve` refuses policies that would need them.
+            // directories are unavailable. `serve` refuses policies that would need them.
             Question::Directory(_) => Answer::Directory(DirectoryAnswer::Unavailable),
             Question::Greylist { .. } => Answer::Admitted(false),
-            Question::Consult(_) => Answer::Verdict(Verdict::Defer(UNABLE)),
+            Question::Consult(consultation) => Answer::Verdict(
+                self.panel.consult(&self.gate, &self.session, self.kept.as_ref(), &consultation).await,
+            ),
         }
     }
 
@@ -152,70 +145,7 @@ impl Connection {
         }
         None
     }
-
-    pub(super) async fn hand_off(&mut self, delivery: Delivery) -> HandedOff {
-        let recipients = delivery.copies.len();
-        let Some(content) = self.content(&delivery) else {
-            return HandedOff { overall: UNABLE, each: vec![UNABLE; recipients] };
-        };
-        let octets = content.octets();
-        let answers = match self.session.client().listener.protocol {
-            Protocol::Smtp => Answers::One,
-            Protocol::Lmtp => Answers::PerRecipient,
-        };
-        let copies = delivery.copies.into_iter();
-        let delivered = self
-            .gate
-            .handoff
-            .deliver(handoff::Delivery {
-                id: delivery.id.to_string().into(),
-                hostname: delivery.hostname,
-                sender: delivery.envelope.sender,
-                parameters: delivery.envelope.parameters,
-                copies: copies
-                    .map(|copy| handoff::Copy { recipient: copy.recipient, route: copy.route })
-                    .collect(),
-                content,
-                delivered_to: delivery.delivered_to,
-                answers,
-                deadline: Instant::now() + CLIENT_PATIENCE,
-            })
-            .await;
-        self.gate.metrics.message(outcome_of(&delivered.overall), octets);
-        let each = delivered.outcomes.iter().map(Outcome::reply).collect();
-        HandedOff { overall: delivered.overall, each }
-    }
-
-    /// The message as it goes out: our fields, then what was received with its changes.
-    fn content(&mut self, delivery: &Delivery) -> Option<Content> {
-        let kept = self.kept.take()?;
-        if delivery.edits.is_empty() {
-            return Some(Content::unchanged(kept.message).prepended(delivery.prefix.clone()));
-        }
-        let mut draft = Draft::new(kept.header, kept.message.octets());
-        if let Err(error) = draft.apply(delivery.edits.iter().cloned()) {
-            tracing::warn!(id = %delivery.id, %error, "the changes to a message cannot be applied");
-            return None;
-        }
-        let content = ContentBuilder::new(kept.message).new_octets(delivery.prefix.clone());
-        let content = draft.pieces().into_iter().fold(content, |content, piece| match piece {
-            Piece::Original(range) => content.original(range),
-            Piece::New(octets) => content.new_octets(octets),
-        });
-        Some(content.build())
-    }
 }
 
-fn outcome_of(reply: &Reply) -> MessageOutcome {
-    match () {
-        () if reply.is_positive() => MessageOutcome::Accepted,
-        () if reply.is_permanent() => MessageOutcome::Rejected,
-        () => MessageOutcome::Deferred,
-    }
-}
-
-/// How long a client waits for the reply after its final dot (RFC 5321 section 4.5.3.2.6 asks for 10
-/// minutes), less what the way back may take. The loader holds filters and final replies below it.
-const CLIENT_PATIENCE: Duration = Duration::from_secs(9 * 60 + 30);
-
-const UNABLE: Reply = Reply::new(451, EnhancedCode(4, 3, 5), "Unable to handle this now, try again later");
+pub(super) const UNABLE: Reply =
+    Reply::new(451, EnhancedCode(4, 3, 5), "Unable to handle this now, try again later");

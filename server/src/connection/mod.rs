@@ -4,6 +4,7 @@
 //! question is the session's.
 
 mod answer;
+mod delivery;
 mod reception;
 #[cfg(test)]
 mod tests;
@@ -23,12 +24,13 @@ use postern_core::smtp::reply::Reply;
 use postern_core::verdict::Stage;
 use tokio_rustls::TlsAcceptor;
 
-use self::reception::{Incoming, Kept, Whole};
+use self::reception::{Incoming, Kept};
 use self::wire::{Filled, Wire};
 use crate::accepted::Accepted;
 use crate::drain::InTransaction;
+use crate::filter::Panel;
 use crate::gate::Gate;
-use crate::message::Allotment;
+use crate::message::{Allotment, Whole};
 use crate::metrics::Direction;
 use crate::snapshot::Snapshot;
 use crate::tls::TlsFacts;
@@ -53,7 +55,7 @@ pub async fn serve(accepted: Accepted, gate: Arc<Gate>) {
     };
     let session = Session::new(Arc::clone(&accepted.snapshot.policy), client);
     let wire = Wire::new(accepted.stream, gate.drain.watch());
-    let connection = Connection {
+    let mut connection = Connection {
         session,
         wire,
         gate: Arc::clone(&gate),
@@ -63,12 +65,14 @@ pub async fn serve(accepted: Accepted, gate: Arc<Gate>) {
         allotment: None,
         incoming: None,
         kept: None,
+        panel: Panel::default(),
         in_transaction: None,
         stage: Some(Stage::Connect),
     };
     if let Err(error) = connection.run().await {
         tracing::debug!(%id, %remote, %error, "connection lost");
     }
+    connection.panel.leave().await;
     drop((open, permit));
 }
 
@@ -85,6 +89,8 @@ struct Connection {
     incoming: Option<Incoming>,
     /// A message that was read whole, for filters and the hand-off.
     kept: Option<Whole>,
+    /// What filters keep of this session.
+    panel: Panel,
     in_transaction: Option<InTransaction>,
     /// The stage that replies belong to.
     stage: Option<Stage>,
@@ -103,13 +109,13 @@ enum Next {
 }
 
 impl Connection {
-    async fn run(mut self) -> io::Result<()> {
+    async fn run(&mut self) -> io::Result<()> {
         let mut event = Event::Connected;
         loop {
             let action = self.session.on(Timestamp::now(), event);
             self.wire.limit(self.session.limits());
             let next = self.perform(action).await?;
-            self.forget_what_is_over();
+            self.forget_what_is_over().await;
             event = match next {
                 Next::Event(event) => event,
                 Next::Command => self.next_command().await?,
@@ -286,7 +292,7 @@ impl Connection {
     }
 
     /// What belongs to a transaction goes with it, however it ended.
-    fn forget_what_is_over(&mut self) {
+    async fn forget_what_is_over(&mut self) {
         if self.session.in_transaction() {
             if self.in_transaction.is_none() {
                 self.in_transaction = Some(self.gate.drain.begin_transaction());
@@ -297,6 +303,7 @@ impl Connection {
         } else {
             (self.in_transaction, self.incoming, self.kept) = (None, None, None);
             if !self.session.is_deciding() {
+                self.panel.transaction_over().await;
                 self.allotment = None;
             }
         }

@@ -3,14 +3,14 @@
 use std::io;
 use std::sync::Arc;
 
-use postern_core::message::header::{Header, HeaderScanner};
+use postern_core::message::header::HeaderScanner;
 use postern_core::session::event::{Event, Received, Reception};
 use postern_core::smtp::bdat::ChunkReader;
 use postern_core::smtp::data::{DataReader, Progress};
 use postern_core::smtp::parameters::BodyType;
 
 use super::wire::{DATA_OCTETS, Wire};
-use crate::message::{Message, MessageWriter, Refusal};
+use crate::message::{MessageWriter, Refusal, Whole};
 
 /// A message that is being read.
 pub(super) struct Incoming {
@@ -23,12 +23,6 @@ pub(super) struct Incoming {
     bare_line_ends: bool,
     /// Octets of the message out of one read, before they are kept.
     block: Vec<u8>,
-}
-
-/// A message that was kept whole, and the index of its header.
-pub(super) struct Whole {
-    pub(super) message: Message,
-    pub(super) header: Arc<Header>,
 }
 
 /// What is there of a message.

@@ -10,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 use tokio::time::{Instant, timeout_at};
 
 use super::part::{Company, Part};
-use super::{Answers, Delivered, Delivery, HandOff, RememberedDelivery, RouteKind};
+use super::{Answers, Delivered, Delivery, HandOff, Mailing, RememberedDelivery, RouteKind};
 
 impl HandOff {
     /// Gives a message to the next hops of all its recipients.
@@ -20,13 +20,15 @@ impl HandOff {
     /// goes to all at once. After a mixed answer what was delivered is remembered.
     pub async fn deliver(&self, delivery: Delivery) -> Delivered {
         let mut outcomes = self.delivered_before(&delivery).await;
-        let open: Vec<usize> = places(&outcomes, |outcome| *outcome != Outcome::Delivered);
-        let groups = self.groups(&delivery, &open);
+        let groups = groups(&delivery, &outcomes);
         let company = if groups.len() == 1 { Company::Alone } else { Company::Others };
         let started = Instant::now();
-        let mut parts = join_all(groups.into_iter().map(|group| {
-            let lost = lost(&group);
-            within(delivery.deadline, self.prepare(&delivery, group, company), lost)
+        let mut parts = join_all(groups.into_iter().map(|(ordinal, group)| {
+            let lost = Part::lost(
+                ordinal,
+                Group { route: Arc::clone(&group.route), recipients: group.recipients.clone() },
+            );
+            within(delivery.deadline, self.prepare(&delivery, ordinal, group, company), lost)
         }))
         .await;
         let all_willing =
@@ -35,28 +37,19 @@ impl HandOff {
         join_all(parts.iter_mut().map(|part| self.finish(part, proceed, delivery.deadline))).await;
         for part in parts {
             self.report(&delivery, &part, started);
+            let Some(outcomes) = outcomes.get_mut(part.mailing) else { continue };
             for (place, answer) in part.group.recipients.iter().zip(part.answers) {
                 if let Some(outcome) = outcomes.get_mut(*place) {
                     *outcome = answer;
                 }
             }
         }
-        let addresses = delivery.copies.iter().map(|copy| &copy.recipient.address);
-        let overall = worst(addresses.zip(&outcomes));
+        let copies = delivery.mailings.iter().flat_map(|mailing| &mailing.copies);
+        let overall = worst(copies.map(|copy| &copy.recipient.address).zip(outcomes.iter().flatten()));
         if delivery.answers == Answers::One && !overall.is_positive() {
             self.remember(&delivery, &outcomes).await;
         }
-        Delivered { outcomes, overall }
-    }
-
-    fn groups(&self, delivery: &Delivery, open: &[usize]) -> Vec<Group> {
-        let routes = open.iter().filter_map(|place| delivery.copies.get(*place)).map(|copy| &copy.route);
-        let mut groups = plan(routes);
-        // The plan counts the open recipients; from here on places are those of the delivery.
-        for group in &mut groups {
-            group.recipients = group.recipients.iter().filter_map(|at| open.get(*at).copied()).collect();
-        }
-        groups
+        Delivered { outcomes: outcomes.into_iter().flatten().collect(), overall }
     }
 
     /// Sends, when all are willing or it does not matter; else takes back.
@@ -84,50 +77,62 @@ impl HandOff {
             id = %delivery.id,
             route = %part.group.route.name,
             recipients = part.answers.len(),
-            octets = delivery.content.octets(),
+            octets = delivery.mailings.get(part.mailing).map(|mailing| mailing.content.octets()),
             answer = %worst.unwrap_or(&Outcome::Delivered).reply(),
             ?took,
             "handed on"
         );
     }
 
-    /// `Delivered` for each recipient that has the message already, `Withheld` for the others.
-    async fn delivered_before(&self, delivery: &Delivery) -> Vec<Outcome> {
-        let mut outcomes = vec![Outcome::Withheld; delivery.copies.len()];
+    /// `Delivered` for each recipient that has its message already, `Withheld` for the others.
+    async fn delivered_before(&self, delivery: &Delivery) -> Vec<Vec<Outcome>> {
+        let withheld = |mailing: &Mailing| vec![Outcome::Withheld; mailing.copies.len()];
+        let mut outcomes: Vec<Vec<Outcome>> = delivery.mailings.iter().map(withheld).collect();
         // An LMTP client hears of each recipient and does not repeat those that went well.
         if delivery.answers == Answers::PerRecipient {
             return outcomes;
         }
         let mut message = None;
-        for (copy, outcome) in delivery.copies.iter().zip(&mut outcomes) {
-            let parties = parties(delivery, &copy.recipient.address);
-            if !self.shared.remembered.knows(&parties).await {
-                continue;
-            }
-            let Some(message) = self.digest(delivery, &mut message).await else { return outcomes };
-            let known = RememberedDelivery { parties, message };
-            if self.shared.remembered.was_delivered(&known).await {
-                self.shared.metrics.count_skipped();
-                *outcome = Outcome::Delivered;
+        for (ordinal, (mailing, outcomes)) in delivery.mailings.iter().zip(&mut outcomes).enumerate() {
+            for (copy, outcome) in mailing.copies.iter().zip(outcomes) {
+                let parties = parties(ordinal, mailing, &copy.recipient.address);
+                if !self.shared.remembered.knows(&parties).await {
+                    continue;
+                }
+                let Some(message) = self.digest(delivery, mailing, &mut message).await else { continue };
+                let known = RememberedDelivery { parties, message };
+                if self.shared.remembered.was_delivered(&known).await {
+                    self.shared.metrics.count_skipped();
+                    *outcome = Outcome::Delivered;
+                }
             }
         }
         outcomes
     }
 
-    async fn remember(&self, delivery: &Delivery, outcomes: &[Outcome]) {
+    async fn remember(&self, delivery: &Delivery, outcomes: &[Vec<Outcome>]) {
         let mut message = None;
-        for place in places(outcomes, |outcome| *outcome == Outcome::Delivered) {
-            let Some(copy) = delivery.copies.get(place) else { continue };
-            let Some(message) = self.digest(delivery, &mut message).await else { return };
-            let parties = parties(delivery, &copy.recipient.address);
-            self.shared.remembered.remember(RememberedDelivery { parties, message }).await;
+        for (ordinal, (mailing, outcomes)) in delivery.mailings.iter().zip(outcomes).enumerate() {
+            for (copy, outcome) in mailing.copies.iter().zip(outcomes) {
+                if *outcome != Outcome::Delivered {
+                    continue;
+                }
+                let Some(message) = self.digest(delivery, mailing, &mut message).await else { return };
+                let parties = parties(ordinal, mailing, &copy.recipient.address);
+                self.shared.remembered.remember(RememberedDelivery { parties, message }).await;
+            }
         }
     }
 
     /// The hash of the message as it was received, computed once and only when it is needed.
-    async fn digest(&self, delivery: &Delivery, known: &mut Option<[u8; 32]>) -> Option<[u8; 32]> {
+    async fn digest(
+        &self,
+        delivery: &Delivery,
+        mailing: &Mailing,
+        known: &mut Option<[u8; 32]>,
+    ) -> Option<[u8; 32]> {
         if known.is_none() {
-            match delivery.content.original().digest().await {
+            match mailing.content.original().digest().await {
                 Ok(digest) => *known = Some(digest),
                 Err(error) => {
                     tracing::warn!(id = %delivery.id, %error, "the message could not be read again")
@@ -138,9 +143,19 @@ impl HandOff {
     }
 }
 
-/// A part that has nothing in hand.
-fn lost(group: &Group) -> Part<'static> {
-    Part::lost(Group { route: Arc::clone(&group.route), recipients: group.recipients.clone() })
+/// The recipients of each mailing that still need it, by route.
+fn groups(delivery: &Delivery, outcomes: &[Vec<Outcome>]) -> Vec<(usize, Group)> {
+    let mut all = Vec::new();
+    for (ordinal, (mailing, outcomes)) in delivery.mailings.iter().zip(outcomes).enumerate() {
+        let open = places(outcomes, |outcome| *outcome != Outcome::Delivered);
+        let routes = open.iter().filter_map(|place| mailing.copies.get(*place)).map(|copy| &copy.route);
+        for mut group in plan(routes) {
+            // The plan counts the open recipients; from here on places are those of the mailing.
+            group.recipients = group.recipients.iter().filter_map(|at| open.get(*at).copied()).collect();
+            all.push((ordinal, group));
+        }
+    }
+    all
 }
 
 /// The result, or `otherwise` when time is up.
@@ -152,11 +167,14 @@ fn places(outcomes: &[Outcome], wanted: impl Fn(&Outcome) -> bool) -> Vec<usize>
     outcomes.iter().enumerate().filter(|(_, outcome)| wanted(outcome)).map(|(place, _)| place).collect()
 }
 
-fn parties(delivery: &Delivery, recipient: &Address) -> [u8; 32] {
+/// Who gets which of a delivery's messages: filters make the same ones in the same order for the same message.
+fn parties(ordinal: usize, mailing: &Mailing, recipient: &Address) -> [u8; 32] {
     let mut hash = Sha256::new();
-    hash.update(delivery.sender.key());
-    // No address holds a NUL, so the two cannot run into each other.
+    hash.update(mailing.sender.key());
+    // No address holds a NUL, so these cannot run into each other.
     hash.update([0]);
     hash.update(recipient.key());
+    hash.update([0]);
+    hash.update(ordinal.to_be_bytes());
     hash.finalize().into()
 }

@@ -66,14 +66,8 @@ pub struct Delivery {
     pub id: Arc<str>,
     /// Our name towards next hops.
     pub hostname: Arc<str>,
-    /// Sender of the final envelope.
-    pub sender: ReversePath,
-    /// What MAIL asked for.
-    pub parameters: MailParameters,
-    /// Each recipient of the final envelope, with its route.
-    pub copies: Vec<Copy>,
-    /// The final message.
-    pub content: Content,
+    /// What is delivered: the message itself, and what filters made beside it.
+    pub mailings: Vec<Mailing>,
     /// Whether a copy with one recipient says `Delivered-To`, where its route does so.
     pub delivered_to: bool,
     /// What the client can be told.
@@ -82,7 +76,20 @@ pub struct Delivery {
     pub deadline: Instant,
 }
 
-/// One recipient of a delivery.
+/// One message with its envelope.
+#[derive(Debug)]
+pub struct Mailing {
+    /// Sender of the final envelope.
+    pub sender: ReversePath,
+    /// What MAIL asked for.
+    pub parameters: MailParameters,
+    /// Each recipient of the final envelope, with its route.
+    pub copies: Vec<Copy>,
+    /// The final message.
+    pub content: Content,
+}
+
+/// One recipient of a mailing.
 #[derive(Debug, Clone)]
 pub struct Copy {
     /// Who.
@@ -103,7 +110,7 @@ pub enum Answers {
 /// What came of a delivery.
 #[derive(Debug, Clone)]
 pub struct Delivered {
-    /// What became of each recipient, in order.
+    /// What became of each recipient of each mailing, in order.
     pub outcomes: Vec<Outcome>,
     /// The one reply for all.
     pub overall: Reply,

@@ -10,12 +10,14 @@ use postern_core::smtp::address::Address;
 
 use super::maildir::{self, MaildirError, Written};
 use super::relay::{Ahead, Letter, Offer, Offered, RelayRoute};
-use super::{Delivery, HandOff, Phase, RouteKind};
+use super::{Delivery, HandOff, Mailing, Phase, RouteKind};
 use crate::message::Content;
 
 /// What a route has in hand for its recipients.
 #[derive(Debug)]
 pub(super) struct Part<'a> {
+    /// Position of its message among the mailings of the delivery.
+    pub(super) mailing: usize,
     pub(super) group: Group,
     /// What the route said of each recipient so far; `Delivered` stands for "would take it".
     pub(super) answers: Vec<Outcome>,
@@ -43,8 +45,8 @@ enum Held<'a> {
 
 impl Part<'_> {
     /// The part of a route that did not answer in time.
-    pub(super) fn lost(group: Group) -> Self {
-        Self { answers: vec![Outcome::LOST; group.recipients.len()], group, held: Held::Nothing }
+    pub(super) fn lost(mailing: usize, group: Group) -> Self {
+        Self { mailing, answers: vec![Outcome::LOST; group.recipients.len()], group, held: Held::Nothing }
     }
 }
 
@@ -53,28 +55,31 @@ impl HandOff {
     pub(super) async fn prepare<'a>(
         &self,
         delivery: &'a Delivery,
+        ordinal: usize,
         group: Group,
         company: Company,
     ) -> Part<'a> {
+        let Some(mailing) = delivery.mailings.get(ordinal) else { return Part::lost(ordinal, group) };
         let recipients: Vec<&Recipient> = group
             .recipients
             .iter()
-            .filter_map(|place| delivery.copies.get(*place).map(|copy| &copy.recipient))
+            .filter_map(|place| mailing.copies.get(*place).map(|copy| &copy.recipient))
             .collect();
         let route = Arc::clone(&group.route);
         let (answers, held) = match &route.target {
             RouteTarget::Discard => (vec![Outcome::Delivered; recipients.len()], Held::Nothing),
-            RouteTarget::Maildir(maildir) => self.write_files(delivery, maildir, &recipients).await,
+            RouteTarget::Maildir(maildir) => self.write_files(delivery, mailing, maildir, &recipients).await,
             RouteTarget::Relay(relay) => {
-                self.put_envelope(delivery, &group, relay, recipients, company).await
+                self.put_envelope(delivery, mailing, &group, relay, recipients, company).await
             }
         };
-        Part { group, answers, held }
+        Part { mailing: ordinal, group, answers, held }
     }
 
     async fn put_envelope<'a>(
         &self,
         delivery: &'a Delivery,
+        mailing: &'a Mailing,
         group: &Group,
         relay: &Relay,
         recipients: Vec<&'a Recipient>,
@@ -82,11 +87,11 @@ impl HandOff {
     ) -> (Vec<Outcome>, Held<'a>) {
         let says_so = relay.protocol == Protocol::Lmtp || relay.add_delivered_to;
         let content = match recipients.as_slice() {
-            [only] if delivery.delivered_to && says_so => marked(&delivery.content, &only.address),
-            _ => delivery.content.clone(),
+            [only] if delivery.delivered_to && says_so => marked(&mailing.content, &only.address),
+            _ => mailing.content.clone(),
         };
         let count = recipients.len();
-        let letter = Letter::new(&delivery.sender, &delivery.parameters, recipients, &content);
+        let letter = Letter::new(&mailing.sender, &mailing.parameters, recipients, &content);
         let ahead = match company {
             Company::Alone => Ahead::Message(&content),
             Company::Others => Ahead::Nothing,
@@ -122,14 +127,15 @@ impl HandOff {
     async fn write_files<'a>(
         &self,
         delivery: &Delivery,
+        mailing: &Mailing,
         maildir: &Maildir,
         recipients: &[&Recipient],
     ) -> (Vec<Outcome>, Held<'a>) {
         let jobs: Vec<(Address, Content)> = recipients
             .iter()
             .map(|recipient| match delivery.delivered_to {
-                true => (recipient.address.clone(), marked(&delivery.content, &recipient.address)),
-                false => (recipient.address.clone(), delivery.content.clone()),
+                true => (recipient.address.clone(), marked(&mailing.content, &recipient.address)),
+                false => (recipient.address.clone(), mailing.content.clone()),
             })
             .collect();
         let (maildir, hostname) = (maildir.clone(), Arc::clone(&delivery.hostname));

@@ -23,3 +23,16 @@ pub use store::{Allotment, MessageStore};
 pub use stored::Message;
 pub use survey::Survey;
 pub use writer::{MessageWriter, Refusal};
+
+use std::sync::Arc;
+
+use postern_core::message::header::Header;
+
+/// A message that was kept whole, and the index of its header.
+#[derive(Debug, Clone)]
+pub struct Whole {
+    /// Its octets.
+    pub message: Message,
+    /// Its header.
+    pub header: Arc<Header>,
+}

@@ -10,9 +10,10 @@ use postern_core::message::edit::Edit;
 use postern_core::policy::Policy;
 use postern_core::policy::directory::{Account, Entry};
 use postern_core::session::check::{Check, CheckResult, Dmarc, DmarcPolicy, MessageResults, Signature};
+use postern_core::session::consult::Call;
 use postern_core::session::question::{
-    Answer, Authentication, Consultation, Credentials, DirectoryAnswer, FilterGroup, MessageChecks, Question,
-    Subject, Verify,
+    Answer, Authentication, Consultation, Credentials, DirectoryAnswer, MessageChecks, Question, Subject,
+    Verify,
 };
 use postern_core::smtp::address::{Address, ReversePath};
 use postern_core::smtp::parameters::MailParameters;
@@ -112,15 +113,15 @@ impl Outside {
     }
 
     fn verdict(&self, consultation: &Consultation) -> Result<Verdict, String> {
-        let who = match consultation.group {
-            FilterGroup::Milters => "milters",
-            FilterGroup::Every | FilterGroup::ButMilters => "filters",
+        let who = match consultation.calls.iter().all(|call| matches!(call, Call::Milter(_))) {
+            true => "milters",
+            false => "filters",
         };
         let about = match &consultation.subject {
-            Subject::Helo(name) => name.to_string(),
-            Subject::Sender(envelope, _) => envelope.sender.key().to_owned(),
-            Subject::Recipient(recipient, _) => recipient.address.key().to_owned(),
-            Subject::Nothing | Subject::Message { .. } => String::new(),
+            Subject::Helo { name, .. } => name.to_string(),
+            Subject::Sender { envelope, .. } => envelope.sender.key().to_owned(),
+            Subject::Recipient { recipient, .. } => recipient.address.key().to_owned(),
+            Subject::Nothing | Subject::Login { .. } | Subject::Message { .. } => String::new(),
         };
         let mut modifications = Vec::new();
         for answer in self.about(&format!("{who} at {}", consultation.stage.name()), &about) {

@@ -70,7 +70,7 @@ async fn no_recipient_writes_outside_the_base_folder() {
     ] {
         let Ok(address) = Address::parse(to) else { continue };
         let mut delivery = delivery(&[("a@example.com", &route)]).await;
-        delivery.copies[0].recipient.address = address;
+        delivery.mailings[0].copies[0].recipient.address = address;
         hand_off.deliver(delivery).await;
     }
     let names = |path: &Path| -> Vec<_> {

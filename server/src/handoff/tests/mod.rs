@@ -24,7 +24,7 @@ use postern_core::smtp::address::{Address, ReversePath};
 use postern_core::smtp::parameters::{MailParameters, RcptParameters};
 use tokio::time::Instant;
 
-use super::{Answers, Copy, Delivered, Delivery, HandOff, InMemory, Inquiry, Metrics, Verification};
+use super::{Answers, Copy, Delivered, Delivery, HandOff, InMemory, Inquiry, Mailing, Metrics, Verification};
 use crate::message::{Allotment, Budget, Content, MessageStore};
 
 pub(super) const TEXT: &[u8] = b"Subject: hello\r\n\r\nHello.\r\n";
@@ -89,13 +89,15 @@ pub(super) async fn delivery_of(octets: &[u8], copies: &[(&str, &Arc<Route>)]) -
     Delivery {
         id: "0123456789abcdef0123456789abcdef".into(),
         hostname: "gate.example".into(),
-        sender: ReversePath::from(address("sender@example.org")),
-        parameters: MailParameters::default(),
-        copies: copies
-            .iter()
-            .map(|(to, route)| Copy { recipient: recipient(to), route: Arc::clone(route) })
-            .collect(),
-        content: content(octets).await,
+        mailings: vec![Mailing {
+            sender: ReversePath::from(address("sender@example.org")),
+            parameters: MailParameters::default(),
+            copies: copies
+                .iter()
+                .map(|(to, route)| Copy { recipient: recipient(to), route: Arc::clone(route) })
+                .collect(),
+            content: content(octets).await,
+        }],
         delivered_to: false,
         answers: Answers::One,
         deadline: Instant::now() + Duration::from_secs(570),

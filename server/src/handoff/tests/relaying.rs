@@ -107,12 +107,12 @@ async fn what_the_client_asked_for_reaches_a_hop_that_offers_it() {
         let hop = Hop::friendly(keywords).await;
         let (hand_off, route) = (hand_off(), route("r", relay(&[hop.port])));
         let mut delivery = delivery(&[("a@example.com", &route)]).await;
-        delivery.parameters.body = Some(BodyType::EightBitMime);
-        delivery.parameters.ret = Some(DsnReturn::Headers);
-        delivery.parameters.envid = Some("id+1".into());
-        delivery.parameters.mt_priority = Some(3);
-        delivery.parameters.auth = Some("somebody@else".into());
-        let parameters = &mut delivery.copies[0].recipient.parameters;
+        delivery.mailings[0].parameters.body = Some(BodyType::EightBitMime);
+        delivery.mailings[0].parameters.ret = Some(DsnReturn::Headers);
+        delivery.mailings[0].parameters.envid = Some("id+1".into());
+        delivery.mailings[0].parameters.mt_priority = Some(3);
+        delivery.mailings[0].parameters.auth = Some("somebody@else".into());
+        let parameters = &mut delivery.mailings[0].copies[0].recipient.parameters;
         parameters.notify = Some(Notify { failure: true, ..Notify::default() });
         parameters.orcpt = Some(OriginalRecipient { kind: "rfc822".into(), address: "old@x.org".into() });
         assert_eq!(overall(&hand_off.deliver(delivery).await), OK);
@@ -129,13 +129,18 @@ async fn what_a_message_cannot_do_without_is_refused_before_anything_is_sent() {
     type Change = fn(&mut Delivery);
     let cases: [(&[u8], &'static [&'static str], Change, &str); 6] = [
         (eight_bit, &["PIPELINING"], |_| (), "554 5.6.3"),
-        (utf8_header, &["8BITMIME"], |delivery| delivery.parameters.smtputf8 = true, "550 5.6.7"),
-        (TEXT, &["8BITMIME"], |delivery| delivery.sender = address("\u{e9}@example.org").into(), "550 5.6.7"),
-        (TEXT, MODERN, |delivery| delivery.parameters.require_tls = true, "550 5.7.10"),
+        (utf8_header, &["8BITMIME"], |delivery| delivery.mailings[0].parameters.smtputf8 = true, "550 5.6.7"),
+        (
+            TEXT,
+            &["8BITMIME"],
+            |delivery| delivery.mailings[0].sender = address("\u{e9}@example.org").into(),
+            "550 5.6.7",
+        ),
+        (TEXT, MODERN, |delivery| delivery.mailings[0].parameters.require_tls = true, "550 5.7.10"),
         (
             b"A: b\r\n\r\nbare\nline\0",
             MODERN,
-            |delivery| delivery.parameters.body = Some(BodyType::BinaryMime),
+            |delivery| delivery.mailings[0].parameters.body = Some(BodyType::BinaryMime),
             "554 5.6.3",
         ),
         (big, &["SIZE 40"], |_| (), "552 5.3.4"),
@@ -156,8 +161,8 @@ async fn what_a_message_makes_no_use_of_is_not_demanded() {
     let hop = Hop::friendly(PIPELINING).await;
     let (hand_off, route) = (hand_off(), route("r", relay(&[hop.port])));
     let mut delivery = delivery(&[("a@example.com", &route)]).await;
-    delivery.parameters.smtputf8 = true;
-    delivery.parameters.body = Some(BodyType::BinaryMime);
+    delivery.mailings[0].parameters.smtputf8 = true;
+    delivery.mailings[0].parameters.body = Some(BodyType::BinaryMime);
     assert_eq!(overall(&hand_off.deliver(delivery).await), OK);
 }
 

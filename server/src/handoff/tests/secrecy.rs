@@ -111,7 +111,7 @@ async fn requiretls_is_passed_on_to_a_verified_hop_only() {
         let (hop, relay) = secure_hop(OFFERS, name, TlsMode::Opportunistic).await;
         let route = route("r", relay);
         let mut delivery = delivery(&[("a@example.com", &route)]).await;
-        delivery.parameters.require_tls = true;
+        delivery.mailings[0].parameters.require_tls = true;
         assert_eq!(hand_off().deliver(delivery).await.overall.code(), wanted);
         let asked = hop.commands().iter().any(|line| line.ends_with("REQUIRETLS"));
         assert_eq!(asked, wanted == 250);

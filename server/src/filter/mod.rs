@@ -1,0 +1,187 @@
+//! Filters: milters, Sieve scripts, rspamd, pipes and hooks, asked one after the other.
+//!
+//! ```text
+//! Consultation ──> for each call: breaker, size, time ──> judge ──> Deliberation ──> Verdict
+//! ```
+//!
+//! Each filter gets a [`Case`], which shows the session, the envelope and the message as those before it have
+//! left them, and answers with a verdict or an error. What follows from either is decided by
+//! [`postern_core::deliberation`]; nothing here changes a message.
+
+#![allow(dead_code)]
+
+mod case;
+mod error;
+mod health;
+mod hook;
+mod metrics;
+mod milter;
+mod pipe;
+mod sieve;
+mod spam_filter;
+
+use std::sync::Arc;
+
+use postern_core::deliberation::{Deliberation, FILTER_FAILED, Heard};
+use postern_core::message::header::HeaderTooLarge;
+use postern_core::policy::filter::Mode;
+use postern_core::session::Session;
+use postern_core::session::consult::{Call, Rule};
+use postern_core::session::question::{Consultation, Subject};
+use postern_core::verdict::{Stage, Verdict};
+use tokio::time::{Instant, timeout_at};
+
+pub(crate) use self::case::Case;
+use self::case::InHand;
+pub(crate) use self::error::FilterError;
+use self::health::Health;
+pub use self::metrics::{FilterMetrics, FilterOutcome};
+use crate::gate::Gate;
+use crate::message::Whole;
+
+/// What all sessions share of the filters.
+#[derive(Debug, Default)]
+pub struct Filters {
+    health: Health,
+}
+
+/// The filters of one session: what they keep from one question to the next.
+#[derive(Debug, Default)]
+pub(crate) struct Panel {
+    milters: milter::Conversations,
+}
+
+impl Panel {
+    /// Asks the filters of a stage, in order, and says what the stage does.
+    pub(crate) async fn consult(
+        &mut self,
+        gate: &Arc<Gate>,
+        session: &Session,
+        whole: Option<&Whole>,
+        consultation: &Consultation,
+    ) -> Verdict {
+        let deadline = Instant::now() + session.policy().data.filter_budget;
+        let Ok(mut deliberation) = begin(session, whole, consultation) else {
+            tracing::warn!(id = %session.id(), "a message has a header that no filter can be shown");
+            return Verdict::Defer(FILTER_FAILED);
+        };
+        for call in &consultation.calls {
+            let Some(rule) = call.rule() else {
+                if let Call::NoSuchScript(script) = call {
+                    tracing::warn!(id = %session.id(), %script, "there is no such script, nothing runs");
+                }
+                continue;
+            };
+            let message = match (whole, deliberation.draft()) {
+                (Some(whole), Some(draft)) => Some(InHand::new(whole, draft)),
+                _ => None,
+            };
+            let case = Case {
+                gate,
+                session,
+                stage: consultation.stage,
+                subject: &consultation.subject,
+                envelope: deliberation.envelope(),
+                message,
+            };
+            let Ok(said) = timeout_at(deadline, self.ask(call, &rule, &case)).await else {
+                tracing::warn!(id = %session.id(), filter = %rule.name, "the time for all filters is over");
+                gate.metrics.filters().over_budget();
+                return Verdict::Defer(FILTER_FAILED);
+            };
+            match deliberation.hear(&rule, said) {
+                Heard::Taken | Heard::Ignored => {}
+                Heard::Decided(verdict) => return verdict,
+            }
+        }
+        deliberation.conclude()
+    }
+
+    /// The verdict of one filter, reported and counted; none: it broke.
+    async fn ask(&mut self, call: &Call, rule: &Rule, case: &Case<'_>) -> Option<Verdict> {
+        let began = Instant::now();
+        let health = &case.gate.filters.health;
+        let said = match health.admits(rule, began) {
+            false => Err(FilterError::LeftAlone),
+            true => {
+                let said = match too_large(rule, case) {
+                    Some(error) => Err(error),
+                    None => self.judge(call, case).await,
+                };
+                health.learn(rule, said.as_ref().err(), Instant::now());
+                said
+            }
+        };
+        let took = began.elapsed();
+        case.gate.metrics.filters().asked(rule, case.stage, FilterOutcome::of(&said), took);
+        report(rule, case, &said, took);
+        said.ok()
+    }
+
+    async fn judge(&mut self, call: &Call, case: &Case<'_>) -> Result<Verdict, FilterError> {
+        match call {
+            Call::Milter(milter) => self.milters.judge(milter, case).await,
+            Call::Script(call) => sieve::judge(call, case).await,
+            Call::SpamFilter(filter) => spam_filter::judge(filter, case).await,
+            Call::Pipe(call) => pipe::judge(call, case).await,
+            Call::Hook(hook) => hook::judge(hook, case).await,
+            Call::NoSuchScript(_) => Ok(Verdict::Pass(Vec::new())),
+            Call::Undecided(_) => Err(FilterError::Undecided),
+        }
+    }
+
+    /// No transaction is open any more: filters that keep one forget it.
+    pub(crate) async fn transaction_over(&mut self) {
+        self.milters.abort().await;
+    }
+
+    /// The session is over.
+    pub(crate) async fn leave(self) {
+        self.milters.quit().await;
+    }
+}
+
+fn begin(
+    session: &Session,
+    whole: Option<&Whole>,
+    consultation: &Consultation,
+) -> Result<Deliberation, HeaderTooLarge> {
+    let mut envelope = session.envelope().cloned().unwrap_or_default();
+    match &consultation.subject {
+        Subject::Nothing | Subject::Helo { .. } | Subject::Login { .. } => {}
+        Subject::Sender { envelope: sender, .. } => envelope = (**sender).clone(),
+        Subject::Recipient { recipient, .. } => envelope.recipients.push((**recipient).clone()),
+        Subject::Message { edits, .. } => {
+            // Without a message in hand the header is missing as it is when it cannot be handled.
+            let whole = whole.ok_or(HeaderTooLarge)?;
+            return Deliberation::of_message(envelope, whole.header.clone(), whole.message.octets(), edits);
+        }
+    }
+    Ok(Deliberation::new(consultation.stage, envelope))
+}
+
+fn too_large(rule: &Rule, case: &Case<'_>) -> Option<FilterError> {
+    let octets = case.message.as_ref().filter(|_| case.stage == Stage::Data)?.octets();
+    (octets > rule.max_message_size).then_some(FilterError::MessageTooLarge { octets })
+}
+
+/// One line for each time that a filter was asked; what it does is the business of its rule.
+fn report(rule: &Rule, case: &Case<'_>, said: &Result<Verdict, FilterError>, took: std::time::Duration) {
+    let (id, kind, filter, stage) = (case.session.id(), rule.kind.name(), &rule.name, case.stage.name());
+    let outcome = FilterOutcome::of(said).name();
+    match (said, rule.mode) {
+        (Err(error), _) => {
+            let rule = if rule.temp_fail_on_error { "the message waits" } else { "the filter is skipped" };
+            tracing::warn!(%id, kind, %filter, stage, error = error as &dyn std::error::Error, ?took, rule, "a filter failed");
+        }
+        (Ok(_), Mode::Observe) => {
+            tracing::info!(%id, kind, %filter, stage, outcome, ?took, "an observed filter would have acted");
+        }
+        (Ok(Verdict::Pass(_)), Mode::Enforce) => {
+            tracing::debug!(%id, kind, %filter, stage, outcome, ?took, "a filter was asked");
+        }
+        (Ok(_), Mode::Enforce) => {
+            tracing::info!(%id, kind, %filter, stage, outcome, ?took, "a filter has decided");
+        }
+    }
+}

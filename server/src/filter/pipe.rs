@@ -1,0 +1,10 @@
+//! Placeholder until this filter is built; policies that need it are refused.
+
+use postern_core::session::consult::PipeCall;
+use postern_core::verdict::Verdict;
+
+use super::{Case, FilterError};
+
+pub(super) async fn judge(_call: &PipeCall, _case: &Case<'_>) -> Result<Verdict, FilterError> {
+    Err(FilterError::Failed("not built".into()))
+}
