@@ -137,6 +137,7 @@ pub const FILTER_FAILED: Reply =
 mod tests {
     use super::*;
     use crate::envelope::Recipient;
+    use crate::message::header::MAX_FIELDS;
     use crate::smtp::address::Address;
     use crate::verdict::FilterKind;
 
@@ -230,7 +231,7 @@ mod tests {
 
     #[test]
     fn edits_that_cannot_be_applied_are_a_failure_and_leave_nothing_behind() {
-        let endless = Modification::Edit(Edit::ReplaceMessage(vec![b'a'; 8 << 20].into()));
+        let endless = Modification::Edit(Edit::ReplaceMessage(b"A: b\r\n".repeat(MAX_FIELDS + 1).into()));
         let changes = vec![Modification::AddRecipient(address("b@example.org"), None), endless];
         let mut deliberation = message();
         let heard = deliberation.hear(&strict(), Some(Verdict::Pass(changes)));
