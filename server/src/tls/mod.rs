@@ -1,8 +1,9 @@
-//! TLS of listeners: from certificates and settings to something that can shake hands.
+//! TLS: from certificates and settings to something that can shake hands.
 //!
-//! Everything here happens while a policy is loaded. A certificate that cannot be read, or a key that
+//! What listeners need is made while a policy is loaded. A certificate that cannot be read, or a key that
 //! does not fit, is a fault of the policy and never surfaces at a client's handshake.
 
+mod client;
 mod facts;
 mod sni;
 
@@ -19,6 +20,7 @@ use tokio_rustls::TlsAcceptor;
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
+pub(crate) use client::{Security, TlsClient, Trust};
 pub use facts::TlsFacts;
 use sni::ByServerName;
 

@@ -18,14 +18,14 @@ use super::connection::Connection;
 use super::conversation::Conversation;
 use super::error::{Fault, HopError, Phase};
 use super::stream::HopStream;
-use super::tls::{HopTls, Security};
+use crate::tls::{Security, TlsClient, Trust};
 
 /// What is needed to open connections of one route.
 #[derive(Debug)]
 pub(super) struct Opener {
     relay: Relay,
     /// Built at the first handshake: it may have to read files.
-    tls: OnceCell<HopTls>,
+    tls: OnceCell<TlsClient>,
 }
 
 impl Opener {
@@ -73,10 +73,11 @@ impl Opener {
         }
     }
 
-    async fn tls(&self) -> Result<&HopTls, HopError> {
+    async fn tls(&self) -> Result<&TlsClient, HopError> {
         let built = self.tls.get_or_try_init(|| async {
             let relay = self.relay.clone();
-            let built = tokio::task::spawn_blocking(move || HopTls::new(&relay)).await;
+            let built =
+                tokio::task::spawn_blocking(move || TlsClient::new(&relay.tls, trust(relay.tls_mode))).await;
             built.map_err(std::io::Error::other)?.map_err(std::io::Error::other)
         });
         built.await.map_err(|error| HopError::new(Phase::Tls, Fault::Io(error)))
@@ -209,6 +210,14 @@ impl Attempt<'_> {
 
     fn command_limit(&self) -> Duration {
         self.opener.relay.timeouts.command
+    }
+}
+
+/// Opportunistic TLS takes whom it finds.
+fn trust(mode: TlsMode) -> Trust {
+    match mode {
+        TlsMode::Require | TlsMode::Implicit => Trust::Demanded,
+        TlsMode::Opportunistic | TlsMode::Disable => Trust::Recorded,
     }
 }
 

@@ -7,7 +7,7 @@ use postern_core::policy::route::PoolLimits;
 use postern_core::smtp::extensions::Extensions;
 
 use super::conversation::Conversation;
-use super::tls::Security;
+use crate::tls::Security;
 
 /// A connection that was greeted, and authenticated where the route says so.
 #[derive(Debug)]

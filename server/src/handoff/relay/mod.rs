@@ -14,7 +14,6 @@ mod pool;
 mod registry;
 mod route;
 mod stream;
-mod tls;
 mod transaction;
 mod wire;
 

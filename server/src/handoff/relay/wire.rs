@@ -8,8 +8,8 @@ use postern_core::smtp::extensions::Extensions;
 use postern_core::smtp::parameters::{BodyType, MailParameters};
 use postern_core::smtp::reply::{EnhancedCode, Reply};
 
-use super::tls::Security;
 use crate::message::Content;
+use crate::tls::Security;
 
 /// What is put to a hop: sender, parameters and the recipients of its route.
 #[derive(Debug)]

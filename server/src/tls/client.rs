@@ -1,8 +1,8 @@
-//! TLS towards next hops: what is trusted, and what is merely recorded.
+//! TLS towards whatever Postern connects to: what is trusted, and what is merely recorded.
 
 use std::sync::Arc;
 
-use postern_core::policy::route::{ClientTls, Relay, TlsMode};
+use postern_core::policy::route::ClientTls;
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::CryptoProvider;
@@ -13,9 +13,9 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-/// The TLS settings of one route, ready to use.
+/// The TLS settings of one route or filter, ready to use.
 #[derive(Debug)]
-pub(super) struct HopTls {
+pub(crate) struct TlsClient {
     config: Arc<ClientConfig>,
     /// Says afterwards whether a certificate that was let through is a good one; none without any
     /// authority to trust.
@@ -23,12 +23,21 @@ pub(super) struct HopTls {
     server_name: Option<Arc<str>>,
 }
 
-/// Why a route's TLS settings cannot be used.
+/// Which certificate will do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Trust {
+    /// One that a known authority made for this host, unless the settings allow invalid ones.
+    Demanded,
+    /// Any; whether it is a good one is recorded.
+    Recorded,
+}
+
+/// Why TLS settings cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum HopTlsError {
+pub(crate) enum TlsClientError {
     #[error("the authorities cannot be read")]
     Authorities(#[source] rustls::pki_types::pem::Error),
-    #[error("no authority is known that could vouch for the next hop")]
+    #[error("no authority is known that could vouch for the other side")]
     NoAuthorities,
     #[error("the client certificate {0} cannot be read")]
     ClientCertificate(Arc<str>, #[source] rustls::pki_types::pem::Error),
@@ -38,23 +47,22 @@ pub(super) enum HopTlsError {
 
 /// How a connection is protected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Security {
+pub(crate) enum Security {
     /// Clear text.
     Clear,
     /// TLS with somebody.
     Unverified,
-    /// TLS with the host that the route names.
+    /// TLS with the host that was meant.
     Verified,
 }
 
-impl HopTls {
+impl TlsClient {
     /// Reads certificates and keys. Blocks for the files of the system's authorities.
-    pub(super) fn new(relay: &Relay) -> Result<Self, HopTlsError> {
+    pub(crate) fn new(settings: &ClientTls, trust: Trust) -> Result<Self, TlsClientError> {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let demands_good =
-            matches!(relay.tls_mode, TlsMode::Require | TlsMode::Implicit) && !relay.tls.allow_invalid_certs;
-        let judge = match authorities(&relay.tls)? {
-            roots if roots.is_empty() && demands_good => return Err(HopTlsError::NoAuthorities),
+        let demands_good = trust == Trust::Demanded && !settings.allow_invalid_certs;
+        let judge = match authorities(settings)? {
+            roots if roots.is_empty() && demands_good => return Err(TlsClientError::NoAuthorities),
             roots if roots.is_empty() => None,
             roots => WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
                 .build()
@@ -62,17 +70,17 @@ impl HopTls {
         };
         let verifier: Arc<dyn ServerCertVerifier> = match &judge {
             Some(judge) if demands_good => Arc::clone(judge) as _,
-            None if demands_good => return Err(HopTlsError::NoAuthorities),
+            None if demands_good => return Err(TlsClientError::NoAuthorities),
             _ => Arc::new(Recorder { provider: Arc::clone(&provider) }),
         };
         let builder = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()?
             .dangerous()
             .with_custom_certificate_verifier(verifier);
-        let config = match &relay.tls.client_certificate {
+        let config = match &settings.client_certificate {
             None => builder.with_no_client_auth(),
             Some(pem) => {
-                let unreadable = |error| HopTlsError::ClientCertificate(Arc::clone(&pem.source), error);
+                let unreadable = |error| TlsClientError::ClientCertificate(Arc::clone(&pem.source), error);
                 let chain = CertificateDer::pem_slice_iter(pem.chain.as_bytes())
                     .collect::<Result<Vec<_>, _>>()
                     .map_err(unreadable)?;
@@ -80,11 +88,11 @@ impl HopTls {
                 builder.with_client_auth_cert(chain, key)?
             }
         };
-        Ok(Self { config: Arc::new(config), judge, server_name: relay.tls.server_name.clone() })
+        Ok(Self { config: Arc::new(config), judge, server_name: settings.server_name.clone() })
     }
 
-    /// The handshake. `host` is what the route calls the hop.
-    pub(super) async fn connect(
+    /// The handshake. `host` is what the policy calls the other side.
+    pub(crate) async fn connect(
         &self,
         host: &str,
         tcp: TcpStream,
@@ -108,13 +116,13 @@ impl HopTls {
     }
 }
 
-/// The authorities that the route names, else those of the system.
-fn authorities(tls: &ClientTls) -> Result<RootCertStore, HopTlsError> {
+/// The authorities that the settings name, else those of the system.
+fn authorities(tls: &ClientTls) -> Result<RootCertStore, TlsClientError> {
     let mut roots = RootCertStore::empty();
     match &tls.ca {
         Some(pem) => {
             for certificate in CertificateDer::pem_slice_iter(pem.as_bytes()) {
-                roots.add(certificate.map_err(HopTlsError::Authorities)?)?;
+                roots.add(certificate.map_err(TlsClientError::Authorities)?)?;
             }
         }
         None => {
