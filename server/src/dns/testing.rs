@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use hickory_resolver::TokioResolver;
 use hickory_resolver::proto::op::{Message, MessageType, ResponseCode};
 use hickory_resolver::proto::rr::rdata::{A, AAAA, CNAME, MX, PTR, SOA, TXT};
 use hickory_resolver::proto::rr::{Name, RData, Record, RecordType};
@@ -15,7 +16,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, UdpSocket};
 use tokio::task::JoinSet;
 
-use super::{DnsMetrics, Resolver};
+use super::{DnsMetrics, Resolver, transport};
 
 /// What a [`Nameserver`] knows.
 #[derive(Debug, Clone, Default)]
@@ -176,6 +177,11 @@ impl Nameserver {
 
     pub(crate) fn resolver(&self) -> Resolver {
         Resolver::new(&self.settings(), DnsMetrics::default())
+    }
+
+    /// The resolver of the library, for what takes no other.
+    pub(crate) fn library(&self) -> TokioResolver {
+        transport::build(&self.settings()).unwrap()
     }
 
     /// How many questions came over UDP.

@@ -181,3 +181,25 @@ fn the_part_below_a_suffix_has_one_label_more() {
     assert_eq!(one_label_below("bank", "a.b.one.bank"), "one.bank");
     assert_eq!(one_label_below("co.example", "one.co.example"), "one.co.example");
 }
+
+/// What `docs/adr/0002` says of the library: when this fails, that page is due for another look.
+#[tokio::test]
+async fn the_library_takes_records_that_are_none() {
+    use mail_auth::dmarc::{Policy, verify::DmarcParameters};
+    use mail_auth::{AuthenticatedMessage, MessageAuthenticator, SpfOutput};
+    for (texts, library, ours) in [
+        (&["v=DMARC1; p=reject", "v=DMARC1; p=none"][..], Policy::Reject, NoPolicy),
+        (&["v=DMARC1; p=none", "v=DMARC1; p=reject"], Policy::None, NoPolicy),
+        (&["v=DMARC1; p=none; p=reject"], Policy::Reject, NoPolicy),
+        (&["v=DMARC1; p=reject"], Policy::Reject, Fail),
+    ] {
+        let zone = Zone::new().txt("_dmarc.example.org", texts);
+        let server = Nameserver::start(zone.clone()).await;
+        let message = AuthenticatedMessage::parse(b"From: a@example.org\r\n\r\n").unwrap();
+        let unsigned = SpfOutput::new("example.net".into());
+        let parameters = DmarcParameters::new(&message, &[], "example.net", &unsigned);
+        let output = MessageAuthenticator(server.library()).verify_dmarc(parameters).await;
+        assert_eq!(output.policy(), library, "{texts:?}");
+        assert_eq!(evaluated(zone, "example.org", &[], None).await.0, ours, "{texts:?}");
+    }
+}

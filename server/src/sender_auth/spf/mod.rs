@@ -284,4 +284,6 @@ fn preferred<'a>(names: &'a [String], domain: &str) -> Option<&'a str> {
 }
 
 #[cfg(test)]
+mod suite;
+#[cfg(test)]
 mod tests;
