@@ -142,11 +142,13 @@ fn dkim(signature: &Signature) -> String {
     let reason = signature.reason.as_deref().map(parenthesised).unwrap_or_default();
     let mut result = format!("dkim={}{reason}", signature.result.name());
     if let Some(SignatureTags { domain, selector, identity, start }) = &signature.tags {
-        let by = match identity {
-            Some(identity) => format!("header.i={}", word(identity)),
-            None => format!("header.d={}", word(domain)),
+        let domain = format!("header.d={}", word(domain));
+        // Whoever judges alignment by this field wants the domain, even where there is an identity.
+        let (by, more) = match identity {
+            Some(identity) => (format!("header.i={}", word(identity)), format!(" {domain}")),
+            None => (domain, String::new()),
         };
-        result.push_str(&format!(" {by} header.s={} header.b={}", word(selector), word(start)));
+        result.push_str(&format!(" {by} header.s={} header.b={}{more}", word(selector), word(start)));
     }
     result
 }
@@ -306,7 +308,7 @@ mod tests {
         assert_eq!(
             authentication_results(&checks),
             "Authentication-Results: mx.example.org;\r\n\
-             \tdkim=pass header.i=@mail.sender.example header.s=s1 header.b=\"AbC+/012\";\r\n\
+             \tdkim=pass header.i=@mail.sender.example header.s=s1 header.b=\"AbC+/012\" header.d=sender.example;\r\n\
              \tdkim=fail (body has changed) header.d=sender.example header.s=s1 header.b=\"AbC+/012\";\r\n\
              \tdkim=neutral;\r\n\
              \tspf=none (mx.example.org: no SPF records found for mail.sender.example) smtp.helo=mail.sender.example;\r\n\
