@@ -13,6 +13,7 @@ pub mod certificate;
 pub mod cgroup;
 pub mod client;
 pub mod cluster;
+pub mod exchanger;
 pub mod gate;
 pub mod hop;
 pub mod maildir;

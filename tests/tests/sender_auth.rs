@@ -1,13 +1,11 @@
 //! Reverse DNS, SPF, DKIM and DMARC of the built gate: NSD is the whole of DNS, OpenDKIM signs, and PROXY headers put the client
 //! where the records say.
 
-use std::net::{SocketAddr, UdpSocket};
+use std::net::UdpSocket;
 
-use anyhow::{Result, anyhow, ensure};
-use postern_tests::client::{Client, Reply};
-use postern_tests::gate::Gate;
-use postern_tests::maildir::Maildir;
-use postern_tests::manifests::{Folder, object, open_domain};
+use anyhow::{Result, ensure};
+use postern_tests::exchanger::{Exchanger, all_checks, client_at, field, header_of};
+use postern_tests::manifests::object;
 use postern_tests::peers::nsd::Nsd;
 use postern_tests::peers::opendkim::{Form, OpenDkim};
 use postern_tests::port::Port;
@@ -28,89 +26,6 @@ mx.example.org. IN TXT \"v=spf1 a -all\"
 2.2.0.192.in-addr.arpa. IN PTR mx.example.org.
 ";
 
-/// Every check, at this level.
-fn all_checks(level: &str) -> String {
-    let checks = ["spfEhlo", "spfFrom", "reverseIp", "dkim", "arc", "dmarc"];
-    let fields: Vec<String> = checks.iter().map(|check| format!("{check}Verify: {level}")).collect();
-    format!("{{{}}}", fields.join(", "))
-}
-
-/// A gate that believes PROXY headers from this machine, asks one name server, and stores in Maildir folders.
-struct Site {
-    gate: Gate,
-    _folder: Folder,
-    port: Port,
-}
-
-impl Site {
-    fn start(dns: SocketAddr, sender_auth: &str, more: &str) -> Result<Self> {
-        let port = Port::reserve()?;
-        let objects = [
-            object(
-                "MtaSettings",
-                "default",
-                &format!(
-                    "{{defaultHostname: gate.example.test, dns: {{servers: [{{address: \"{}\", port: {}}}], timeout: 500ms, attempts: 1}}}}",
-                    dns.ip(),
-                    dns.port()
-                ),
-            ),
-            object("MtaSenderAuth", "default", sender_auth),
-            object(
-                "MtaListener",
-                "smtp",
-                &format!(
-                    "{{bind: [\"{}\"], publicPort: 25, proxyTrustedNetworks: [127.0.0.1/32]}}",
-                    port.address()
-                ),
-            ),
-            object("MtaRoute", "store", "{type: Maildir, path: \"mail/{local}\"}"),
-            open_domain(),
-            more.to_owned(),
-        ];
-        let folder = Folder::with(&[("objects.yaml", objects.concat())])?;
-        let gate = Gate::start(folder.path())?;
-        Ok(Self { gate, _folder: folder, port })
-    }
-
-    /// A client at an address of the documentation networks.
-    fn client(&self, address: &str) -> Result<Client> {
-        client_at(self.port.address(), address)
-    }
-
-    /// One message from the sender's own server, to the reply after the final dot.
-    fn deliver(&self, address: &str, from: &str, message: &[u8]) -> Result<Reply> {
-        let mut client = self.client(address)?;
-        client.expect("EHLO mx.example.org", "250")?;
-        client.envelope(from, &["anna@example.test"])?;
-        client.message(message)
-    }
-
-    /// The header of the one message that was stored.
-    fn header(&self) -> Result<String> {
-        let messages = Maildir::at(self.gate.home().join("mail/anna")).messages()?;
-        ensure!(messages.len() == 1, "{} messages were stored", messages.len());
-        let text = String::from_utf8_lossy(&messages.concat()).replace("\r\n", "\n");
-        let (header, _) = text.split_once("\n\n").ok_or_else(|| anyhow!("no header: {text}"))?;
-        Ok(header.to_owned())
-    }
-}
-
-fn client_at(gate: SocketAddr, address: &str) -> Result<Client> {
-    let mut client = Client::connect_silent(gate)?;
-    client.send(format!("PROXY TCP4 {address} 198.51.100.25 40000 25\r\n").as_bytes())?;
-    let greeting = client.reply()?;
-    ensure!(greeting.is("220"), "{greeting}");
-    Ok(client)
-}
-
-/// The value of the first field of that name, folds taken out.
-fn field(header: &str, name: &str) -> Result<String> {
-    let unfolded = header.replace("\n\t", " ");
-    let line = unfolded.lines().find_map(|line| line.strip_prefix(&format!("{name}: ")));
-    line.map(str::to_owned).ok_or_else(|| anyhow!("no {name} in\n{header}"))
-}
-
 /// A name server with the world and the key of a signer.
 fn world(signer: Option<&OpenDkim>) -> Result<Nsd> {
     let key = signer.map_or(Ok(String::new()), OpenDkim::record)?;
@@ -125,7 +40,7 @@ fn a_message_that_opendkim_signed_arrives_with_every_result() -> Result<()> {
     for form in [Form::Relaxed, Form::Simple] {
         let signer = OpenDkim::start("example.org", "s1", form)?;
         let dns = world(Some(&signer))?;
-        let site = Site::start(dns.address(), &all_checks("strict"), "")?;
+        let site = Exchanger::start(dns.address(), &all_checks("strict"), "")?;
         let reply = site.deliver("192.0.2.1", "bounce@example.org", &signer.sign(MESSAGE)?)?;
         ensure!(reply.is("250 2.0.0"), "{reply}");
         let header = site.header()?;
@@ -171,7 +86,7 @@ fn one_changed_octet_is_noticed_and_with_strict_refused() -> Result<()> {
     let signed = String::from_utf8(signer.sign(MESSAGE)?)?;
     let changed = signed.replace("well met", "well Met");
 
-    let relaxed = Site::start(dns.address(), &all_checks("relaxed"), "")?;
+    let relaxed = Exchanger::start(dns.address(), &all_checks("relaxed"), "")?;
     let reply = relaxed.deliver("192.0.2.1", "bounce@example.com", changed.as_bytes())?;
     ensure!(reply.is("250 2.0.0"), "{reply}");
     let results = field(&relaxed.header()?, "Authentication-Results")?;
@@ -183,7 +98,7 @@ fn one_changed_octet_is_noticed_and_with_strict_refused() -> Result<()> {
         "{results}"
     );
 
-    let strict = Site::start(dns.address(), "{dkimVerify: strict}", "")?;
+    let strict = Exchanger::start(dns.address(), "{dkimVerify: strict}", "")?;
     ensure!(strict.deliver("192.0.2.1", "s@example.org", changed.as_bytes())?.is("550 5.7.20"));
     ensure!(
         strict.deliver("192.0.2.1", "s@example.org", MESSAGE)?.is("550 5.7.20"),
@@ -191,7 +106,7 @@ fn one_changed_octet_is_noticed_and_with_strict_refused() -> Result<()> {
     );
     ensure!(strict.deliver("192.0.2.1", "s@example.org", signed.as_bytes())?.is("250 2.0.0"));
 
-    let dmarc = Site::start(dns.address(), "{dmarcVerify: strict, dkimVerify: disable}", "")?;
+    let dmarc = Exchanger::start(dns.address(), "{dmarcVerify: strict, dkimVerify: disable}", "")?;
     ensure!(dmarc.deliver("192.0.2.1", "s@example.com", changed.as_bytes())?.is("550 5.7.1"));
     ensure!(dmarc.deliver("192.0.2.1", "s@example.com", signed.as_bytes())?.is("250 2.0.0"));
     Ok(())
@@ -203,18 +118,18 @@ fn strict_checks_refuse_at_their_stage() -> Result<()> {
         return Ok(());
     }
     let dns = world(None)?;
-    let site = Site::start(dns.address(), "{spfEhloVerify: strict}", "")?;
+    let site = Exchanger::start(dns.address(), "{spfEhloVerify: strict}", "")?;
     site.client("192.0.2.9")?.expect("EHLO mx.example.org", "550 5.7.23")?;
     site.client("192.0.2.1")?.expect("EHLO mx.example.org", "250")?;
 
-    let site = Site::start(dns.address(), "{spfFromVerify: strict}", "")?;
+    let site = Exchanger::start(dns.address(), "{spfFromVerify: strict}", "")?;
     let mut client = site.client("192.0.2.9")?;
     client.expect("EHLO mx.example.org", "250")?;
     client.expect("MAIL FROM:<s@example.org>", "550 5.7.23")?;
     client.expect("MAIL FROM:<>", "550 5.7.23")?;
     client.expect("MAIL FROM:<s@nowhere.example>", "550 5.7.23")?;
 
-    let site = Site::start(dns.address(), "{reverseIpVerify: strict}", "")?;
+    let site = Exchanger::start(dns.address(), "{reverseIpVerify: strict}", "")?;
     for (address, answer) in [("192.0.2.1", "250"), ("192.0.2.2", "550 5.7.25"), ("192.0.2.3", "550 5.7.25")]
     {
         let mut client = site.client(address)?;
@@ -228,16 +143,16 @@ fn strict_checks_refuse_at_their_stage() -> Result<()> {
 fn a_silent_name_server_is_a_temporary_error() -> Result<()> {
     let silent = UdpSocket::bind("127.0.0.1:0")?;
     let dns = silent.local_addr()?;
-    let relaxed = Site::start(dns, &all_checks("relaxed"), "")?;
+    let relaxed = Exchanger::start(dns, &all_checks("relaxed"), "")?;
     let reply = relaxed.deliver("192.0.2.1", "s@example.org", MESSAGE)?;
     ensure!(reply.is("250 2.0.0"), "{reply}");
     let results = field(&relaxed.header()?, "Authentication-Results")?;
     for wanted in ["spf=temperror", "iprev=temperror", "dkim=none", "dmarc=temperror"] {
         ensure!(results.contains(wanted), "no {wanted} in {results}");
     }
-    let strict = Site::start(dns, &all_checks("strict"), "")?;
+    let strict = Exchanger::start(dns, &all_checks("strict"), "")?;
     strict.client("192.0.2.1")?.expect("EHLO mx.example.org", "451 4.7.24")?;
-    let strict = Site::start(dns, "{dmarcVerify: strict}", "")?;
+    let strict = Exchanger::start(dns, "{dmarcVerify: strict}", "")?;
     ensure!(strict.deliver("192.0.2.1", "s@example.org", MESSAGE)?.is("451 4.7.1"));
     Ok(())
 }
@@ -249,7 +164,7 @@ fn five_hundred_signatures_cost_no_more_than_ten() -> Result<()> {
     }
     let signer = OpenDkim::start("example.org", "s1", Form::Relaxed)?;
     let dns = world(Some(&signer))?;
-    let site = Site::start(dns.address(), &all_checks("relaxed"), "")?;
+    let site = Exchanger::start(dns.address(), &all_checks("relaxed"), "")?;
     let signed = String::from_utf8(signer.sign(MESSAGE)?)?;
     let signature = signed.replace(std::str::from_utf8(MESSAGE)?, "");
     let flooded = signature.repeat(500) + std::str::from_utf8(MESSAGE)?;
@@ -258,6 +173,32 @@ fn five_hundred_signatures_cost_no_more_than_ten() -> Result<()> {
     assert_eq!(field(&site.header()?, "Authentication-Results")?.matches("dkim=pass").count(), 10);
     Ok(())
 }
+
+/// The example of the reference documentation, word for word.
+const HEADER_EXAMPLE: &str = r#"{
+"addReceivedHeader": {
+"match": [{"if": "listener == 'smtp'", "then": "true"}],
+"else": "false"
+},
+"addReceivedSpfHeader": {
+"match": [{"if": "listener == 'smtp'", "then": "true"}],
+"else": "false"
+},
+"addAuthResultsHeader": {
+"match": [{"if": "listener == 'smtp'", "then": "true"}],
+"else": "false"
+},
+"addMessageIdHeader": {
+"match": [{"if": "listener == 'smtp'", "then": "false"}],
+"else": "true"
+},
+"addDateHeader": {
+"match": [{"if": "listener == 'smtp'", "then": "false"}],
+"else": "true"
+},
+"addReturnPathHeader": {"else": "false"},
+"addDeliveredToHeader": true
+}"#;
 
 #[test]
 fn each_listener_adds_the_fields_that_its_expressions_say() -> Result<()> {
@@ -270,18 +211,9 @@ fn each_listener_adds_the_fields_that_its_expressions_say() -> Result<()> {
             submission.address()
         ),
     ) + &object("MtaStageAuth", "default", "{require: false}")
-        + &object(
-            "MtaStageData",
-            "default",
-            "{addReceivedHeader: {match: [{if: \"listener == 'smtp'\", then: \"true\"}], else: \"false\"}, \
-             addReceivedSpfHeader: {match: [{if: \"listener == 'smtp'\", then: \"true\"}], else: \"false\"}, \
-             addAuthResultsHeader: {match: [{if: \"listener == 'smtp'\", then: \"true\"}], else: \"false\"}, \
-             addMessageIdHeader: {match: [{if: \"listener == 'smtp'\", then: \"false\"}], else: \"true\"}, \
-             addDateHeader: {match: [{if: \"listener == 'smtp'\", then: \"false\"}], else: \"true\"}, \
-             addReturnPathHeader: {else: \"false\"}, addDeliveredToHeader: true}",
-        );
+        + &object("MtaStageData", "default", HEADER_EXAMPLE);
     let dns = UdpSocket::bind("127.0.0.1:0")?;
-    let site = Site::start(dns.local_addr()?, "{dkimVerify: disable}", &more)?;
+    let site = Exchanger::start(dns.local_addr()?, "{dkimVerify: disable}", &more)?;
     let bare = b"From: alice@example.org\r\nSubject: bare\r\n\r\nhello\r\n";
     let names = |header: &str| -> Vec<String> {
         let lines = header.lines().filter(|line| !line.starts_with('\t'));
@@ -294,11 +226,9 @@ fn each_listener_adds_the_fields_that_its_expressions_say() -> Result<()> {
     let mut client = site.client("192.0.2.1")?;
     client.open("alice@example.org", &["ben@example.test"])?;
     ensure!(client.message(bare)?.is("250 2.0.0"), "{}", client.transcript());
-    let stored = Maildir::at(site.gate.home().join("mail/ben")).messages()?.concat();
-    let text = String::from_utf8_lossy(&stored).replace("\r\n", "\n");
-    let (header, _) = text.split_once("\n\n").ok_or_else(|| anyhow!("no header"))?;
+    let header = header_of(&site.stored("ben")?)?;
     assert_eq!(
-        names(header),
+        names(&header),
         ["Delivered-To", "Received", "Authentication-Results", "Received-SPF", "From", "Subject"]
     );
     Ok(())
@@ -308,7 +238,7 @@ fn each_listener_adds_the_fields_that_its_expressions_say() -> Result<()> {
 fn results_that_claim_our_name_are_removed_and_others_stay() -> Result<()> {
     let dns = UdpSocket::bind("127.0.0.1:0")?;
     let off = all_checks("disable");
-    let site = Site::start(dns.local_addr()?, &off, "")?;
+    let site = Exchanger::start(dns.local_addr()?, &off, "")?;
     let forged = b"Authentication-Results: GATE.example.test; dkim=pass header.d=bank.example\r\n\
         Authentication-Results: other.example; dkim=pass\r\nFrom: a@example.org\r\n\r\nhello\r\n";
     ensure!(site.deliver("192.0.2.1", "s@example.org", forged)?.is("250 2.0.0"));
@@ -325,7 +255,8 @@ fn expressions_ask_the_name_server_of_the_policy() -> Result<()> {
     }
     let dns = world(None)?;
     let rule = "{isSenderAllowed: \"dns_query(sender_domain, 'mx')[0] == 'mx.example.org'\"}";
-    let site = Site::start(dns.address(), &all_checks("disable"), &object("MtaStageMail", "default", rule))?;
+    let site =
+        Exchanger::start(dns.address(), &all_checks("disable"), &object("MtaStageMail", "default", rule))?;
     let mut client = site.client("192.0.2.1")?;
     client.expect("EHLO mx.example.org", "250")?;
     client.expect("MAIL FROM:<s@nowhere.example>", "550 5.7.1")?;

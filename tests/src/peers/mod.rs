@@ -1,10 +1,14 @@
 //! Real mail programs of the system, each with a private configuration, private folders and private ports.
 
+pub mod dkimpy;
 pub mod dovecot;
+pub mod milter;
 pub mod nsd;
 pub mod opendkim;
+pub mod opendmarc;
 pub mod openssl;
 pub mod postfix;
+pub mod rspamd;
 pub mod sink;
 pub mod swaks;
 
@@ -20,3 +24,6 @@ fn open_home(prefix: &str) -> Result<TempDir> {
     fs::set_permissions(home.path(), Permissions::from_mode(0o755))?;
     Ok(home)
 }
+
+/// The suffixes below which names of the tests belong to different owners, one on a line.
+const PUBLIC_SUFFIXES: &str = "arpa\nbank\ncom\nexample\nnet\norg\ntest\n";

@@ -1,0 +1,92 @@
+//! rspamd as a second opinion: a private instance that knows nothing but SPF, DKIM, ARC and DMARC.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::peers::milter::Envelope;
+use crate::port::Port;
+use crate::process::{Ending, Program};
+use crate::wait::{self, PATIENCE};
+
+/// A running rspamd.
+#[derive(Debug)]
+pub struct Rspamd {
+    _program: Program,
+    port: Port,
+    _home: TempDir,
+}
+
+impl Rspamd {
+    /// Starts an instance that asks this name server alone.
+    ///
+    /// # Errors
+    /// When it does not come up.
+    pub fn start(dns: SocketAddr) -> Result<Self> {
+        let home = super::open_home("postern-rspamd-")?;
+        let port = Port::reserve()?;
+        // The list of the package takes minutes to compile; these are all the suffixes that the tests use.
+        fs::write(home.path().join("suffixes"), super::PUBLIC_SUFFIXES)?;
+        let file = home.path().join("rspamd.conf");
+        fs::write(&file, configuration(&home.path().display().to_string(), dns, &port))?;
+        let mut command = Command::new("rspamd");
+        // `-i`: it runs as whoever started it.
+        command.args(["-f", "-i", "-c"]).arg(&file);
+        let mut program = Program::start("rspamd", command, &home.path().join("log"), Ending::Terminate)?;
+        wait::until("rspamd", PATIENCE, || {
+            program.must_run()?;
+            Ok(TcpStream::connect(port.address()).ok())
+        })?;
+        Ok(Self { _program: program, port, _home: home })
+    }
+
+    /// The value of the Authentication-Results field that it would add to a message.
+    ///
+    /// # Errors
+    /// When it gives no such answer.
+    pub fn results(&self, envelope: &Envelope<'_>, message: &[u8]) -> Result<String> {
+        let mut stream = TcpStream::connect(self.port.address())?;
+        stream.set_read_timeout(Some(Duration::from_secs(20)))?;
+        let Envelope { client, name, helo, sender } = envelope;
+        let head = format!(
+            "POST /checkv2 HTTP/1.0\r\nContent-Length: {}\r\nIP: {client}\r\nHostname: {name}\r\nHelo: {helo}\r\n\
+             From: {sender}\r\nRcpt: anna@example.test\r\n\r\n",
+            message.len()
+        );
+        stream.write_all(&[head.as_bytes(), message].concat())?;
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer)?;
+        let answer = String::from_utf8_lossy(&answer);
+        let (_, body) = answer.split_once("\r\n\r\n").ok_or_else(|| anyhow!("not HTTP: {answer}"))?;
+        let judged: Value = serde_json::from_str(body).with_context(|| format!("not JSON: {body}"))?;
+        let field = judged.pointer("/milter/add_headers/Authentication-Results/value");
+        let field = field.and_then(Value::as_str).map(str::to_owned);
+        field.ok_or_else(|| anyhow!("no results: {judged}"))
+    }
+}
+
+fn configuration(home: &str, dns: SocketAddr, port: &Port) -> String {
+    let modules = ["spf", "dmarc", "arc", "milter_headers"];
+    let modules = modules.map(|name| format!("path = \"/usr/share/rspamd/plugins/{name}.lua\";")).join(" ");
+    format!(
+        "options {{ pidfile = \"{home}/pid\"; rundir = \"{home}\"; dbdir = \"{home}\"; tempdir = \"{home}\";
+           control_socket = \"{home}/control mode=0600\"; local_addrs = []; filters = \"dkim\"; url_tld = \"{home}/suffixes\";
+           dns {{ nameserver = [\"{}:{}\"]; timeout = 1s; retransmits = 2; sockets = 2; }} }}
+         logging {{ type = \"console\"; level = \"warning\"; }}
+         worker \"normal\" {{ bind_socket = \"{}\"; count = 1; }}
+         lua = \"/usr/share/rspamd/rules/rspamd.lua\";
+         modules {{ {modules} }}
+         spf {{ }} dkim {{ }} dmarc {{ }} arc {{ sign_local = false; sign_authenticated = false; }}
+         milter_headers {{ use = [\"authentication-results\"]; }}
+         metric {{ name = \"default\"; actions {{ reject = 1000; }} }}\n",
+        dns.ip(),
+        dns.port(),
+        port.address()
+    )
+}
