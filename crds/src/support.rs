@@ -7,7 +7,6 @@ use std::sync::Arc;
 
 use postern_core::policy::Policy;
 use postern_core::policy::directory::DirectorySource;
-use postern_core::policy::settings::Store;
 
 use crate::fault::{Fault, FaultClass, ObjectRef};
 
@@ -52,8 +51,6 @@ pub fn unsupported(policy: &Policy) -> Vec<Unsupported> {
     filters.hooks.iter().for_each(|hook| refuse("MtaHook", &hook.process.name, "spec"));
     filters.spam_filter.iter().for_each(|filter| refuse("MtaSpamFilter", &filter.process.name, "spec"));
     filters.scripts.values().for_each(|script| refuse("MtaSieveScript", &script.name, "spec"));
-    let singleton = Arc::from("default");
-    filters.greylist.iter().for_each(|_| refuse("MtaGreylist", &singleton, "spec"));
     for directory in policy.directories.iter() {
         match directory.source {
             DirectorySource::Inline(_) => {}
@@ -61,14 +58,6 @@ pub fn unsupported(policy: &Policy) -> Vec<Unsupported> {
                 refuse("MtaDirectory", &directory.name, "spec.type");
             }
         }
-    }
-    for (namespace, keys) in policy.lookups.iter() {
-        if !keys.files().is_empty() {
-            refuse("MtaLookup", &namespace.into(), "spec.file");
-        }
-    }
-    if matches!(policy.settings.store, Store::Redis(_)) {
-        refuse("MtaSettings", &singleton, "spec.store.type");
     }
     all.sort();
     all

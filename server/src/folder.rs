@@ -2,9 +2,14 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use postern_crds::{Fault, LoadOptions, ObjectSet, Origin, REVISION_FILE, compile, read_folder};
+use postern_core::policy::Policy;
+use postern_crds::{
+    Fault, FaultClass, LoadOptions, ObjectRef, ObjectSet, Origin, REVISION_FILE, compile, read_folder,
+};
 
+use crate::lookup_files::LookupFiles;
 use crate::reload::{Loaded, Source};
 use crate::status::ObjectInForce;
 
@@ -13,6 +18,7 @@ use crate::status::ObjectInForce;
 pub struct Folder {
     path: PathBuf,
     options: LoadOptions,
+    tables: Arc<LookupFiles>,
 }
 
 impl Folder {
@@ -20,7 +26,7 @@ impl Folder {
     #[must_use]
     pub fn new(path: PathBuf, pipe_dir: Option<PathBuf>) -> Self {
         let options = LoadOptions { pipe_dir, base: Some(path.clone()), ..LoadOptions::default() };
-        Self { path, options }
+        Self { path, options, tables: Arc::default() }
     }
 
     /// The same folder, filled by the operator.
@@ -28,6 +34,33 @@ impl Folder {
     pub fn from_cluster(mut self) -> Self {
         self.options.origin = Origin::Cluster;
         self
+    }
+}
+
+impl Folder {
+    /// Reads the files that lookups name; one that cannot be read is a fault of its object.
+    fn attach_tables(&self, set: &ObjectSet, policy: &mut Policy) -> Vec<Fault> {
+        let mut faults = Vec::new();
+        for lookup in &set.lookups {
+            let Some(file) = &lookup.spec.file else { continue };
+            let namespace = lookup.spec.namespace.as_deref().unwrap_or(&lookup.name);
+            match self.tables.table(Path::new(file)) {
+                Ok(table) => policy.lookups.namespace(namespace).attach(table),
+                Err(error) => faults.push(Fault {
+                    class: FaultClass::Own,
+                    object: Some(ObjectRef { kind: "MtaLookup".into(), name: Arc::clone(&lookup.name) }),
+                    path: "spec.file".to_owned(),
+                    file: None,
+                    line: None,
+                    column: None,
+                    message: error.to_string(),
+                    position_in_source: None,
+                    suggestion: None,
+                }),
+            }
+        }
+        self.tables.keep(&files_of(set));
+        faults
     }
 }
 
@@ -53,9 +86,12 @@ impl Source for Folder {
 
     fn load(&self) -> io::Result<Loaded> {
         let (set, faults) = read_folder(&self.path)?;
-        let outcome = compile(&set, faults, &self.options);
+        let mut outcome = compile(&set, faults, &self.options);
         let in_force = |(object, generation)| ObjectInForce { object, generation };
-        let faults: Vec<Fault> = outcome.faults.into_iter().chain(outcome.unsupported).collect();
+        let mut faults: Vec<Fault> = outcome.faults.into_iter().chain(outcome.unsupported).collect();
+        if let Some(policy) = &mut outcome.policy {
+            faults.extend(self.attach_tables(&set, policy));
+        }
         Ok(Loaded {
             policy: outcome.policy.filter(|_| faults.is_empty()),
             faults,
@@ -95,11 +131,29 @@ mod tests {
     }
 
     #[test]
-    fn a_file_with_a_large_lookup_is_watched() {
-        let lookup = "apiVersion: mta.postern.dev/v1alpha1\nkind: MtaLookup\nmetadata: {name: blocked}\n\
-                      spec: {namespace: blocked, file: /lists/blocked.yaml}\n";
-        let (_directory, folder) = folder(lookup);
-        assert_eq!(folder.load().unwrap().files, [PathBuf::from("/lists/blocked.yaml")]);
+    fn a_file_with_a_large_lookup_is_attached_and_watched() {
+        let lists = tempfile::tempdir().unwrap();
+        let path = lists.path().join("blocked");
+        let lookup = format!(
+            "apiVersion: mta.postern.dev/v1alpha1\nkind: MtaLookup\nmetadata: {{name: blocked}}\n\
+             spec: {{file: '{}'}}\n",
+            path.display()
+        );
+        let (_directory, folder) = folder(&lookup);
+        let missing = folder.load().unwrap();
+        assert!(missing.policy.is_none());
+        assert!(
+            missing.faults[0].to_string().starts_with("MtaLookup/blocked spec.file: "),
+            "{:?}",
+            missing.faults
+        );
+        fs::write(&path, "a.example seen twice\n").unwrap();
+        let loaded = folder.load().unwrap();
+        assert_eq!(loaded.files, [path]);
+        assert_eq!(
+            loaded.policy.unwrap().lookups.get("blocked").unwrap().get("a.example"),
+            Some("seen twice")
+        );
     }
 
     #[test]
@@ -127,13 +181,17 @@ mod tests {
 
     #[test]
     fn what_cannot_be_served_is_a_fault() {
-        let greylist = "---\napiVersion: mta.postern.dev/v1alpha1\nkind: MtaGreylist\n\
-                        metadata: {name: default}\nspec: {}\n";
-        let (_directory, folder) = folder(&format!("{LISTENER}{greylist}"));
+        let directory = "---\napiVersion: mta.postern.dev/v1alpha1\nkind: MtaDirectory\n\
+                         metadata: {name: people}\n\
+                         spec: {type: Oidc, issuer: 'https://issuer.example', audience: gate}\n";
+        let (_directory, folder) = folder(&format!("{LISTENER}{directory}"));
         let loaded = folder.load().unwrap();
         assert!(loaded.policy.is_none());
         let [fault] = &loaded.faults[..] else { panic!("{:?}", loaded.faults) };
-        assert_eq!(fault.to_string(), "MtaGreylist/default spec: this version of Postern cannot do that yet");
+        assert_eq!(
+            fault.to_string(),
+            "MtaDirectory/people spec.type: this version of Postern cannot do that yet"
+        );
     }
 
     #[test]

@@ -13,8 +13,7 @@ use crate::handoff::HandOff;
 use crate::message::MessageStore;
 use crate::metrics::Metrics;
 use crate::snapshot::Snapshot;
-use crate::store::MemoryStore;
-use crate::throttle::Counters;
+use crate::store::Store;
 
 /// The server as connections see it: the policy in force and the services of the process.
 #[derive(Debug)]
@@ -24,8 +23,6 @@ pub struct Gate {
     pub capacity: Capacity,
     /// Password checks.
     pub authenticator: Authenticator,
-    /// Counters of throttles.
-    pub throttles: Counters,
     /// Where names are looked up.
     pub resolver: Resolver,
     /// What is counted for operators.
@@ -36,8 +33,8 @@ pub struct Gate {
     pub filters: Filters,
     /// The way to next hops.
     pub handoff: HandOff,
-    /// What expressions count and remember.
-    pub store: MemoryStore,
+    /// What sessions count and remember together.
+    pub store: Arc<Store>,
     /// Whether the process is about to end.
     pub drain: Drain,
     /// The host's own name, for where the policy names none.
@@ -47,13 +44,10 @@ pub struct Gate {
 impl Gate {
     /// Puts a first policy in force.
     #[must_use]
-    pub fn new(
-        first: Snapshot,
-        capacity: Capacity,
-        metrics: Metrics,
-        messages: MessageStore,
-        handoff: HandOff,
-    ) -> Self {
+    pub fn new(first: Snapshot, capacity: Capacity, metrics: Metrics, messages: MessageStore) -> Self {
+        let store = Arc::new(Store::new(metrics.store()));
+        let handoff = HandOff::new(metrics.handoff(), Arc::clone(&store) as _);
+        store.configure(&first.policy.settings.store);
         metrics.applied(&first);
         resize(&messages, &first);
         handoff.in_force(&first.policy.routes);
@@ -62,13 +56,12 @@ impl Gate {
             current: ArcSwap::from_pointee(first),
             capacity,
             authenticator: Authenticator::default(),
-            throttles: Counters::default(),
             resolver,
             metrics,
             messages,
             filters: Filters::default(),
             handoff,
-            store: MemoryStore::default(),
+            store,
             drain: Drain::default(),
             hostname: own_hostname(),
         }
@@ -85,6 +78,7 @@ impl Gate {
         self.metrics.applied(&next);
         resize(&self.messages, &next);
         self.handoff.in_force(&next.policy.routes);
+        self.store.configure(&next.policy.settings.store);
         self.resolver.configure(&next.policy.settings.dns);
         self.current.store(Arc::new(next));
     }

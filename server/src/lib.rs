@@ -14,6 +14,7 @@ pub mod folder;
 pub mod gate;
 pub mod handoff;
 pub mod listener;
+pub mod lookup_files;
 pub mod message;
 pub mod metrics;
 pub mod reload;
@@ -22,7 +23,6 @@ pub mod serve;
 pub mod snapshot;
 pub mod status;
 pub mod store;
-pub mod throttle;
 pub mod tls;
 
 #[cfg(test)]

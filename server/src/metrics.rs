@@ -18,6 +18,7 @@ use crate::dns::DnsMetrics;
 use crate::filter::FilterMetrics;
 use crate::handoff;
 use crate::snapshot::Snapshot;
+use crate::store::StoreMetrics;
 
 /// All metrics of the process.
 #[derive(Debug)]
@@ -38,6 +39,7 @@ pub struct Metrics {
     handoff: handoff::Metrics,
     dns: DnsMetrics,
     filters: FilterMetrics,
+    store: StoreMetrics,
 }
 
 /// Why a connection ended before it was a session.
@@ -114,6 +116,7 @@ impl Default for Metrics {
             handoff: handoff::Metrics::default(),
             dns: DnsMetrics::default(),
             filters: FilterMetrics::default(),
+            store: StoreMetrics::default(),
         };
         metrics.register();
         metrics
@@ -152,6 +155,7 @@ impl Metrics {
         self.handoff.register(r);
         self.dns.register(r);
         self.filters.register(r);
+        self.store.register(r);
     }
 
     /// The counters of the hand-off.
@@ -231,6 +235,12 @@ impl Metrics {
     #[must_use]
     pub fn dns(&self) -> &DnsMetrics {
         &self.dns
+    }
+
+    /// The counters of the shared store.
+    #[must_use]
+    pub fn store(&self) -> StoreMetrics {
+        self.store.clone()
     }
 
     /// The counters of filters.

@@ -14,7 +14,6 @@ use crate::admin::{Admin, AdminError};
 use crate::cli::Serve;
 use crate::drain::Times;
 use crate::gate::Gate;
-use crate::handoff::{HandOff, InMemory};
 use crate::listener::Handler;
 use crate::message::{Budget, MessageStore};
 use crate::metrics::Metrics;
@@ -62,8 +61,7 @@ pub async fn serve<S: Source, H: Handler>(options: &Serve, source: S, handler: H
     // The budget follows from the policy, and is set when one is put in force.
     let messages = MessageStore::new(spool, Budget::new(0, 0));
     let metrics = Metrics::default();
-    let handoff = HandOff::new(metrics.handoff(), Arc::new(InMemory::default()));
-    let reloader = Reloader::start(source, handler, messages, metrics, handoff).await?;
+    let reloader = Reloader::start(source, handler, messages, metrics).await?;
     let (gate, status) = (Arc::clone(reloader.gate()), Arc::clone(reloader.status()));
     let report = status.report();
     for socket in &report.listeners {
@@ -163,7 +161,7 @@ async fn forget_old_counters(gate: Arc<Gate>) {
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        gate.throttles.purge(Timestamp::now());
+        gate.store.purge(Timestamp::now());
     }
 }
 

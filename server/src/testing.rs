@@ -13,7 +13,6 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
 use crate::capacity::Capacity;
 use crate::gate::Gate;
-use crate::handoff::{self, HandOff};
 use crate::message::{Budget, MessageStore};
 use crate::metrics::Metrics;
 use crate::snapshot::Snapshot;
@@ -73,6 +72,5 @@ pub(crate) fn gate(policy: Policy) -> Arc<Gate> {
     let capacity = Capacity::default();
     let first = Snapshot::compile(policy, &TlsContext::new().unwrap(), &capacity).unwrap();
     let messages = MessageStore::new(std::env::temp_dir(), Budget::new(0, 0));
-    let handoff = HandOff::new(handoff::Metrics::default(), Arc::new(handoff::InMemory::new(100)));
-    Arc::new(Gate::new(first, capacity, Metrics::default(), messages, handoff))
+    Arc::new(Gate::new(first, capacity, Metrics::default(), messages))
 }

@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::table::Table;
+
 /// All namespaces.
 #[derive(Debug, Default)]
 pub struct Lookups {
@@ -16,8 +18,9 @@ pub struct Namespace {
     exact: HashMap<Box<str>, Arc<str>>,
     /// In the order of the manifests; the first that matches counts.
     globs: Vec<(Glob, Arc<str>)>,
-    /// Large sets on mounted volumes, which the server loads.
+    /// Large sets on mounted volumes; the server reads them and attaches their tables.
     files: Vec<PathBuf>,
+    tables: Vec<Arc<Table>>,
 }
 
 impl Lookups {
@@ -56,10 +59,22 @@ impl Lookups {
 impl Namespace {
     /// The value of a key, by exact match and then by pattern.
     #[must_use]
-    pub fn get(&self, key: &str) -> Option<&Arc<str>> {
-        self.exact
-            .get(key)
-            .or_else(|| self.globs.iter().find(|(glob, _)| glob.matches(key)).map(|(_, value)| value))
+    pub fn get(&self, key: &str) -> Option<&str> {
+        let exact = || self.exact.get(key).map(|value| &**value);
+        let from_file = || self.tables.iter().find_map(|table| table.get(key));
+        let by_pattern = || self.globs.iter().find(|(glob, _)| glob.matches(key)).map(|(_, value)| &**value);
+        exact().or_else(from_file).or_else(by_pattern)
+    }
+
+    /// Adds what one of the files holds.
+    pub fn attach(&mut self, table: Arc<Table>) {
+        self.tables.push(table);
+    }
+
+    /// Whether every file is attached, so that what is not found is not there.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.files.len() == self.tables.len()
     }
 
     /// Files that belong to this namespace.
@@ -142,8 +157,8 @@ mod tests {
         lookups.insert_glob("n", "a*", "pattern".into());
         lookups.insert("n", "ab", "exact".into());
         let namespace = lookups.get("n").unwrap();
-        assert_eq!(namespace.get("ab").map(|v| &**v), Some("exact"));
-        assert_eq!(namespace.get("ac").map(|v| &**v), Some("pattern"));
+        assert_eq!(namespace.get("ab"), Some("exact"));
+        assert_eq!(namespace.get("ac"), Some("pattern"));
         assert_eq!(namespace.get("b"), None);
     }
 }

@@ -12,6 +12,7 @@ pub mod route;
 pub mod secret;
 pub mod settings;
 pub mod stage;
+pub mod table;
 pub mod throttle;
 
 use std::sync::Arc;

@@ -100,8 +100,8 @@ pub enum Store {
     Redis(RedisStore),
 }
 
-/// A Redis server, sentinel or cluster.
-#[derive(Debug, Clone)]
+/// Redis: one server by one URL, a cluster by several, a sentinel's master by `redis+sentinel://host:port/master`.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RedisStore {
     /// One or several URLs.
     pub urls: Vec<Arc<str>>,

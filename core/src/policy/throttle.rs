@@ -24,6 +24,14 @@ pub struct Throttle {
     pub class: ThrottleClass,
 }
 
+impl Throttle {
+    /// The period in seconds, at least 1.
+    #[must_use]
+    pub fn whole_seconds(&self) -> i64 {
+        i64::try_from(self.period.as_secs()).unwrap_or(i64::MAX).max(1)
+    }
+}
+
 /// A part of a throttle's key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum ThrottleKey {

@@ -126,9 +126,8 @@ impl<'a> View<'a> {
 
     /// Answers from the policy alone, without asking anybody.
     fn known(&self, lookup: &Lookup) -> Option<Value<'a>> {
-        let namespace = |store: &str| {
-            self.session.policy.lookups.get(store).filter(|namespace| namespace.files().is_empty())
-        };
+        let namespace =
+            |store: &str| self.session.policy.lookups.get(store).filter(|namespace| namespace.is_whole());
         match lookup {
             // The empty name means the store of this server; any other that is no namespace does not exist.
             Lookup::KeyExists { store, .. } | Lookup::KeyGet { store, .. }

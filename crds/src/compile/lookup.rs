@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use postern_core::policy::Lookups;
+use postern_core::policy::{Lookups, table};
 
 use super::context::{Compiler, Context};
 use crate::kinds::lookup::{LookupEntry, LookupSpec};
@@ -30,7 +30,9 @@ impl Context<'_> {
             (Some(entries), None, None) => self.entries(entries, namespace, lookups),
             (None, Some(reference), None) => {
                 if let Some(text) = self.config_map_key(&SPEC.key("configMapKeyRef"), reference) {
-                    lines(&text, |key, value| lookups.insert(namespace, key, value.into()));
+                    for (key, value) in text.lines().filter_map(table::entry) {
+                        lookups.insert(namespace, key, value.into());
+                    }
                 }
             }
             (None, None, Some(file)) => lookups.insert_file(namespace, PathBuf::from(file)),
@@ -55,25 +57,5 @@ impl Context<'_> {
                 lookups.insert(namespace, &entry.key, value);
             }
         }
-    }
-}
-
-/// Key and value of each line that is neither empty nor a comment.
-fn lines(text: &str, mut entry: impl FnMut(&str, &str)) {
-    for line in text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')) {
-        let (key, value) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
-        entry(key, value.trim_start());
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn each_line_is_a_key_and_perhaps_a_value() {
-        let mut found = Vec::new();
-        lines("# comment\na\n\nb  one two\r\n  c\t3\n", |key, value| found.push(format!("{key}={value}")));
-        assert_eq!(found, ["a=", "b=one two", "c=3"]);
     }
 }

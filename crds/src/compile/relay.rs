@@ -194,9 +194,8 @@ impl Facts for Session<'_> {
 
     /// What the policy itself knows is answered; the rest cannot be known at load.
     fn lookup(&self, lookup: &Lookup) -> Option<Result<Value<'_>, LookupFailure>> {
-        let known = |store: &str| {
-            self.probe.world.lookups.get(store).filter(|namespace| namespace.files().is_empty())
-        };
+        let known =
+            |store: &str| self.probe.world.lookups.get(store).filter(|namespace| namespace.is_whole());
         match lookup {
             Lookup::KeyExists { store, key } => {
                 let found = known(store)?.get(key).is_some();

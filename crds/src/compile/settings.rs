@@ -105,7 +105,9 @@ impl Context<'_> {
         let urls: Vec<Arc<str>> = urls
             .iter()
             .enumerate()
-            .map(|(index, url)| self.url(&list.index(index), url, &["redis", "rediss"]))
+            .map(|(index, url)| {
+                self.url(&list.index(index), url, &["redis", "rediss", "redis+sentinel", "rediss+sentinel"])
+            })
             .collect();
         let password = spec.password.as_ref().and_then(|source| self.secret(&at.key("password"), source));
         let tls = self.client_tls(&at.key("tls"), spec.tls.as_ref());

@@ -17,13 +17,13 @@ use crate::auth;
 use crate::handoff::{Inquiry, Verification};
 use crate::metrics::AuthOutcome;
 use crate::sender_auth;
-use crate::throttle::CounterKey;
+use crate::store::Triple;
 
 impl Connection {
     pub(super) async fn answer(&mut self, question: Question) -> Answer {
         match question {
             Question::Lookup(lookup) => Answer::Value(self.look_up(&lookup).await),
-            Question::Throttle { index, key } => Answer::Admitted(self.count(index, &key)),
+            Question::Throttle { index, key } => Answer::Admitted(self.count(index, &key).await),
             Question::Reserve(octets) => {
                 self.allotment = self.gate.messages.reserve(octets);
                 Answer::Admitted(self.allotment.is_some())
@@ -49,7 +49,9 @@ impl Connection {
             // What this build cannot ask is never taken for a yes: checks have a temporary error,
             // directories are unavailable. `serve` refuses policies that would need them.
             Question::Directory(_) => Answer::Directory(DirectoryAnswer::Unavailable),
-            Question::Greylist { .. } => Answer::Admitted(false),
+            Question::Greylist { sender, recipient } => {
+                Answer::Admitted(self.has_waited(&sender, &recipient).await)
+            }
             Question::Consult(consultation) => Answer::Verdict(
                 self.panel.consult(&self.gate, &self.session, self.kept.as_ref(), &consultation).await,
             ),
@@ -81,17 +83,17 @@ impl Connection {
         let store = &self.gate.store;
         let truth = |yes: bool| Value::Integer(yes.into());
         Ok(match lookup {
-            Lookup::KeyExists { key, .. } => truth(store.get(key).is_some()),
-            Lookup::KeyGet { key, .. } => match store.get(key) {
+            Lookup::KeyExists { key, .. } => truth(store.value(key).await.is_some()),
+            Lookup::KeyGet { key, .. } => match store.value(key).await {
                 Some(value) => Value::Text(value.into_string().into()),
                 None => Value::EMPTY,
             },
             Lookup::KeySet { key, value, .. } => {
-                store.set(key, value);
+                store.set_value(key, value).await;
                 truth(true)
             }
-            Lookup::CounterGet { key, .. } => Value::Integer(store.count(key)),
-            Lookup::CounterIncrease { key, by, .. } => Value::Integer(store.increase(key, *by)),
+            Lookup::CounterGet { key, .. } => Value::Integer(store.count(key).await),
+            Lookup::CounterIncrease { key, by, .. } => Value::Integer(store.increase(key, *by).await),
             Lookup::Dns { .. } => return self.gate.resolver.answer(lookup).await,
             Lookup::IsLocalAddress { .. } => {
                 return Err(LookupFailure::Directory(
@@ -101,14 +103,21 @@ impl Connection {
         })
     }
 
-    fn count(&self, index: usize, key: &str) -> bool {
+    async fn count(&self, index: usize, key: &str) -> bool {
         // An index comes from this very policy, so that nothing is found only if the session is wrong.
         let Some(throttle) = self.session.policy().throttles.get(index) else { return false };
-        let admitted = self.gate.throttles.admit(CounterKey::of(throttle, key), throttle, Timestamp::now());
+        let admitted = self.gate.store.admit(throttle, key, Timestamp::now()).await;
         if !admitted {
             self.gate.metrics.throttled(throttle.class);
         }
         admitted
+    }
+
+    async fn has_waited(&self, sender: &str, recipient: &str) -> bool {
+        // Asked only under a policy that has one.
+        let Some(greylist) = &self.session.policy().filters.greylist else { return false };
+        let triple = Triple::of(greylist, self.remote_ip(), sender, recipient);
+        self.gate.store.has_waited(triple, greylist, Timestamp::now()).await
     }
 
     async fn authenticate(&self, credentials: Credentials) -> Authentication {

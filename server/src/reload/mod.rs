@@ -24,9 +24,9 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_util::task::TaskTracker;
 
 use self::fingerprint::Fingerprint;
+pub(crate) use self::fingerprint::Stamp;
 use crate::capacity::Capacity;
 use crate::gate::Gate;
-use crate::handoff::HandOff;
 use crate::listener::{BindError, Handler, Listeners, Prepared};
 use crate::message::MessageStore;
 use crate::metrics::{Metrics, ReloadOutcome};
@@ -120,7 +120,6 @@ impl<S: Source, H: Handler> Reloader<S, H> {
         handler: H,
         messages: MessageStore,
         metrics: Metrics,
-        handoff: HandOff,
     ) -> Result<Self, StartError> {
         let tls = TlsContext::new().map_err(StartError::Tls)?;
         let source = Arc::new(source);
@@ -133,7 +132,7 @@ impl<S: Source, H: Handler> Reloader<S, H> {
             StartError::Faults { folder: source.folder().to_owned(), faults, warnings }
         })?;
         let Candidate { snapshot, objects, warnings } = candidate;
-        let gate = Arc::new(Gate::new(snapshot, capacity, metrics, messages, handoff));
+        let gate = Arc::new(Gate::new(snapshot, capacity, metrics, messages));
         listeners.commit(prepared, &gate);
         status.applied(Timestamp::now(), objects, listeners.bound(&gate.snapshot().policy), warnings);
         let seen = files.is_empty().then_some(print);

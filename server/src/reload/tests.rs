@@ -3,7 +3,6 @@
 use super::*;
 use crate::accepted::Accepted;
 use crate::drain::Times;
-use crate::handoff::InMemory;
 use crate::message::Budget;
 use crate::testing::listener;
 use std::fs;
@@ -82,8 +81,7 @@ async fn start_with(folder: &Path, interruption: Option<&'static str>) -> Result
     let source = Words { folder: folder.to_owned(), reads: Arc::default(), interruption };
     let messages = MessageStore::new(std::env::temp_dir(), Budget::new(0, 0));
     let metrics = Metrics::default();
-    let handoff = HandOff::new(metrics.handoff(), Arc::new(InMemory::default()));
-    Reloader::start(source, boxed as fn(Accepted, Arc<Gate>) -> Ignored, messages, metrics, handoff).await
+    Reloader::start(source, boxed as fn(Accepted, Arc<Gate>) -> Ignored, messages, metrics).await
 }
 
 async fn started(text: &str) -> (TempDir, Reloading) {

@@ -21,7 +21,7 @@ use postern_core::smtp::data::{DataReader, Progress};
 use postern_core::smtp::line::{Line, LineReader};
 use postern_core::smtp::parameters::{BodyType, RcptParameters};
 use postern_core::smtp::reply::Reply;
-use postern_server::throttle::{CounterKey, Counters};
+use postern_server::store::{CounterKey, Counters};
 
 use super::format::{Happening, TlsOffer, Transcript};
 use super::outside::Outside;

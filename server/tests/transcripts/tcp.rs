@@ -18,7 +18,6 @@ use postern_server::capacity::Capacity;
 use postern_server::connection;
 use postern_server::drain::Times;
 use postern_server::gate::Gate;
-use postern_server::handoff::{self, HandOff};
 use postern_server::message::{Budget, MessageStore};
 use postern_server::metrics::Metrics;
 use postern_server::snapshot::Snapshot;
@@ -126,8 +125,7 @@ impl<'a> Tcp<'a> {
         let first =
             Snapshot::compile(policy, &ground.context, &capacity).map_err(|faults| format!("{faults:?}"))?;
         let messages = MessageStore::new(std::env::temp_dir(), Budget::new(0, 0));
-        let handoff = HandOff::new(handoff::Metrics::default(), Arc::new(handoff::InMemory::new(100)));
-        let gate = Arc::new(Gate::new(first, capacity, Metrics::default(), messages, handoff));
+        let gate = Arc::new(Gate::new(first, capacity, Metrics::default(), messages));
         let address = serve(ground, &gate, &listener, transcript).map_err(text)?;
         let tls = transcript.client.tls;
         Ok(Self {

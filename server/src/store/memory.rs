@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 /// Keys and counters that expressions set. Bounded: when it is full it forgets, which is what a cache of
 /// one pod may do at any time.
 #[derive(Debug)]
-pub struct MemoryStore {
+pub(super) struct MemoryStore {
     entries: Mutex<HashMap<Box<str>, Entry>>,
     most: usize,
 }
@@ -25,32 +25,29 @@ impl Default for MemoryStore {
 
 impl MemoryStore {
     /// A store of so many keys at the most.
-    #[must_use]
-    pub fn with_capacity(most: usize) -> Self {
+    pub(super) fn with_capacity(most: usize) -> Self {
         Self { entries: Mutex::default(), most }
     }
 
     /// The value of a key, if it was set.
-    #[must_use]
-    pub fn get(&self, key: &str) -> Option<Box<str>> {
+    pub(super) fn get(&self, key: &str) -> Option<Box<str>> {
         let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
         entries.get(key).map(|entry| entry.value.clone()).filter(|value| !value.is_empty())
     }
 
     /// Sets a key.
-    pub fn set(&self, key: &str, value: &str) {
+    pub(super) fn set(&self, key: &str, value: &str) {
         self.with(key, |entry| entry.value = value.into());
     }
 
     /// The count of a counter; 0 when nothing was counted.
-    #[must_use]
-    pub fn count(&self, key: &str) -> i64 {
+    pub(super) fn count(&self, key: &str) -> i64 {
         let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
         entries.get(key).map_or(0, |entry| entry.count)
     }
 
     /// Adds to a counter and returns the new count.
-    pub fn increase(&self, key: &str, by: i64) -> i64 {
+    pub(super) fn increase(&self, key: &str, by: i64) -> i64 {
         self.with(key, |entry| {
             entry.count = entry.count.saturating_add(by);
             entry.count

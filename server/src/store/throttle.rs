@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use postern_core::policy::throttle::{Algorithm, Throttle};
@@ -46,6 +47,11 @@ impl CounterKey {
         Self(digest.iter().take(16).fold(0, |number, octet| number << 8 | u128::from(*octet)))
     }
 
+    /// Its octets, to name it elsewhere.
+    pub(super) fn to_bytes(self) -> [u8; 16] {
+        self.0.to_be_bytes()
+    }
+
     fn shard(self) -> usize {
         usize::from(self.0.to_be_bytes()[0]) % SHARDS
     }
@@ -70,7 +76,7 @@ impl Counters {
     /// Counts one event and says whether it is within the rate. Refused events count as well.
     #[must_use]
     pub fn admit(&self, key: CounterKey, throttle: &Throttle, now: Timestamp) -> bool {
-        let period = whole_seconds(throttle);
+        let period = throttle.whole_seconds();
         let window = now.as_second().div_euclid(period);
         let Some(mut counters) = self.lock(key.shard()) else { return false };
         if counters.len() >= self.shard_capacity && !counters.contains_key(&key) {
@@ -80,11 +86,7 @@ impl Counters {
         counter.turn_to(window);
         counter.current = counter.current.saturating_add(1);
         counter.expires = (window + 2).saturating_mul(period);
-        let counted = match throttle.algorithm {
-            Algorithm::FixedWindow => counter.current,
-            Algorithm::SlidingWindow => counter.current.saturating_add(counter.overlap(period, now)),
-        };
-        counted <= throttle.count
+        counter.counted(period, now).is_within(throttle)
     }
 
     /// Drops the counters of windows that have passed.
@@ -124,17 +126,40 @@ impl Counter {
         self.window = window;
     }
 
-    /// The share of the previous window that the last `period` still covers, rounded down.
-    fn overlap(&self, period: i64, now: Timestamp) -> u64 {
-        let span = i128::from(period) * 1_000;
-        let elapsed = i128::from(now.as_millisecond()) - i128::from(self.window) * span;
-        let share = i128::from(self.previous) * (span - elapsed).clamp(0, span) / span;
-        u64::try_from(share).unwrap_or(u64::MAX)
+    fn counted(&self, period: i64, now: Timestamp) -> Counted {
+        let begin = self.window.saturating_mul(period).saturating_mul(1_000);
+        let elapsed = u64::try_from(now.as_millisecond().saturating_sub(begin)).unwrap_or(0);
+        Counted { current: self.current, previous: self.previous, elapsed: Duration::from_millis(elapsed) }
     }
 }
 
-fn whole_seconds(throttle: &Throttle) -> i64 {
-    i64::try_from(throttle.period.as_secs()).unwrap_or(i64::MAX).max(1)
+/// What a counter holds after an event, wherever it is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Counted {
+    /// Events of this window.
+    pub(super) current: u64,
+    /// Events of the window before.
+    pub(super) previous: u64,
+    /// Age of this window.
+    pub(super) elapsed: Duration,
+}
+
+impl Counted {
+    /// Whether the event was within the rate.
+    pub(super) fn is_within(self, throttle: &Throttle) -> bool {
+        let counted = match throttle.algorithm {
+            Algorithm::FixedWindow => self.current,
+            Algorithm::SlidingWindow => self.current.saturating_add(self.overlap(throttle.whole_seconds())),
+        };
+        counted <= throttle.count
+    }
+
+    /// The share of the previous window that the last `period` still covers, rounded down.
+    fn overlap(self, period: i64) -> u64 {
+        let span = u128::from(period.unsigned_abs()) * 1_000;
+        let covered = span.saturating_sub(self.elapsed.as_millis());
+        u64::try_from(u128::from(self.previous) * covered / span.max(1)).unwrap_or(u64::MAX)
+    }
 }
 
 /// Makes room for one more: what has passed goes first, then the counters that counted least, since a

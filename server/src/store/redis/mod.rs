@@ -1,0 +1,183 @@
+//! Redis as the store of all processes: one server, a sentinel's master, or a cluster.
+
+mod link;
+mod script;
+
+use std::future::Future;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+use postern_core::policy::filter::Greylist;
+use postern_core::policy::settings::RedisStore as Setting;
+use postern_core::policy::throttle::Throttle;
+use redis::{Cmd, FromRedisValue, RedisResult};
+use tokio::time::{sleep, timeout};
+
+use self::link::Link;
+use self::script::{COUNT_EVENT, GREYLIST, REMEMBER};
+use super::greylist::Triple;
+use super::metrics::{RequestOutcome, StoreMetrics};
+use super::throttle::{Counted, CounterKey};
+use crate::handoff::{REMEMBERED_FOR, RememberedDelivery};
+
+/// A Redis, with a connection while it answers.
+///
+/// The first request that is late or fails gives the connection up: sessions do not wait again until a task in
+/// the background has found that it answers.
+#[derive(Debug)]
+pub(super) struct RedisStore {
+    setting: Setting,
+    link: ArcSwapOption<Link>,
+    metrics: StoreMetrics,
+    /// For the task that connects, which ends with the store.
+    this: Weak<Self>,
+}
+
+impl RedisStore {
+    /// Begins to connect; until that has worked every request is skipped.
+    pub(super) fn connect(setting: Setting, metrics: StoreMetrics) -> Arc<Self> {
+        metrics.is_up(false);
+        let store = Arc::new_cyclic(|this| Self {
+            setting,
+            link: ArcSwapOption::empty(),
+            metrics,
+            this: Weak::clone(this),
+        });
+        store.come_back();
+        store
+    }
+
+    pub(super) fn is_for(&self, setting: &Setting) -> bool {
+        self.setting == *setting
+    }
+
+    pub(super) fn is_up(&self) -> bool {
+        self.link.load().is_some()
+    }
+
+    pub(super) async fn count_event(&self, key: CounterKey, throttle: &Throttle) -> Option<Counted> {
+        let period = throttle.whole_seconds();
+        let (current, previous, elapsed): (u64, u64, u64) = self
+            .ask(|link| async move {
+                link.run(&COUNT_EVENT, &named("throttle", &key.to_bytes()), &[&period.to_string()]).await
+            })
+            .await?;
+        Some(Counted { current, previous, elapsed: Duration::from_millis(elapsed) })
+    }
+
+    pub(super) async fn value(&self, key: &str) -> Option<Option<String>> {
+        self.query(Cmd::get(named("key", key.as_bytes()))).await
+    }
+
+    pub(super) async fn set_value(&self, key: &str, value: &str) -> Option<()> {
+        self.query(Cmd::set(named("key", key.as_bytes()), value)).await
+    }
+
+    pub(super) async fn counter(&self, key: &str) -> Option<i64> {
+        let count: Option<i64> = self.query(Cmd::get(named("counter", key.as_bytes()))).await?;
+        Some(count.unwrap_or(0))
+    }
+
+    pub(super) async fn increase(&self, key: &str, by: i64) -> Option<i64> {
+        self.query(Cmd::incr(named("counter", key.as_bytes()), by)).await
+    }
+
+    pub(super) async fn has_waited(&self, triple: Triple, greylist: &Greylist) -> Option<bool> {
+        let (delay, expiry) = (greylist.delay.as_secs().to_string(), greylist.expiry.as_secs().to_string());
+        let key = named("greylist", triple.as_bytes());
+        self.ask(|link| async move { link.run(&GREYLIST, &key, &[&delay, &expiry]).await }).await
+    }
+
+    pub(super) async fn knows_parties(&self, parties: &[u8; 32]) -> Option<bool> {
+        self.query(Cmd::exists(named("delivered", parties))).await
+    }
+
+    pub(super) async fn was_delivered(&self, delivery: &RememberedDelivery) -> Option<bool> {
+        self.query(Cmd::sismember(named("delivered", &delivery.parties), &delivery.message)).await
+    }
+
+    pub(super) async fn remember(&self, delivery: &RememberedDelivery) -> Option<()> {
+        let key = named("delivered", &delivery.parties);
+        let (message, lasts) = (delivery.message, REMEMBERED_FOR.as_secs().to_string());
+        self.ask(|link| async move { link.run(&REMEMBER, &key, &[&message, lasts.as_bytes()]).await }).await
+    }
+
+    async fn query<T: FromRedisValue>(&self, command: Cmd) -> Option<T> {
+        self.ask(|link| async move { link.query(&command).await }).await
+    }
+
+    /// The answer, if there is a connection and it comes in time.
+    async fn ask<T, F>(&self, request: impl FnOnce(Arc<Link>) -> F) -> Option<T>
+    where
+        F: Future<Output = RedisResult<T>>,
+    {
+        let Some(link) = self.link.load_full() else {
+            self.metrics.asked(RequestOutcome::Skipped);
+            return None;
+        };
+        match timeout(self.setting.timeout, request(Arc::clone(&link))).await {
+            Ok(Ok(answer)) => {
+                self.metrics.asked(RequestOutcome::Answered);
+                Some(answer)
+            }
+            Ok(Err(error)) => {
+                self.metrics.asked(RequestOutcome::Failed);
+                self.give_up(&link, &error.to_string());
+                None
+            }
+            Err(_) => {
+                self.metrics.asked(RequestOutcome::Late);
+                self.give_up(&link, "no answer in time");
+                None
+            }
+        }
+    }
+
+    fn give_up(&self, link: &Arc<Link>, reason: &str) {
+        let before = self.link.compare_and_swap(link, None);
+        // Of many sessions that notice it at once one says so and looks after it.
+        if before.as_ref().is_some_and(|before| Arc::ptr_eq(before, link)) {
+            self.metrics.is_up(false);
+            tracing::warn!(reason, "the shared store is left alone, this process counts by itself");
+            self.come_back();
+        }
+    }
+
+    /// Connects in the background, as often as it takes.
+    fn come_back(&self) {
+        let (this, setting) = (Weak::clone(&self.this), self.setting.clone());
+        tokio::spawn(async move {
+            let mut failures = 0_u32;
+            loop {
+                let outcome = timeout(CONNECT_LIMIT, Link::open(&setting)).await;
+                let Some(store) = this.upgrade() else { return };
+                match outcome {
+                    Ok(Ok(link)) => {
+                        store.link.store(Some(Arc::new(link)));
+                        store.metrics.is_up(true);
+                        tracing::info!("the shared store answers");
+                        return;
+                    }
+                    Ok(Err(error)) if failures == 0 => {
+                        tracing::warn!(%error, "the shared store cannot be reached, trying on");
+                    }
+                    Err(_) if failures == 0 => tracing::warn!("the shared store does not answer, trying on"),
+                    _ => {}
+                }
+                drop(store);
+                failures = failures.saturating_add(1);
+                sleep(RETRY).await;
+            }
+        });
+    }
+}
+
+/// Keys are hashed or taken as they are; the prefix keeps them apart from those of others.
+fn named(kind: &str, key: &[u8]) -> Vec<u8> {
+    [b"postern:", kind.as_bytes(), b":", key].concat()
+}
+
+/// Patience when nobody waits.
+const CONNECT_LIMIT: Duration = Duration::from_secs(3);
+const RETRY: Duration = Duration::from_millis(500);
