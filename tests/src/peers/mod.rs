@@ -8,6 +8,7 @@ pub mod opendkim;
 pub mod opendmarc;
 pub mod openssl;
 pub mod postfix;
+pub mod redis;
 pub mod rspamd;
 pub mod sink;
 pub mod swaks;
