@@ -58,6 +58,28 @@ pub fn write_field(name: &[u8], value: &[u8], out: &mut Vec<u8>) -> bool {
     true
 }
 
+/// Name and value of a field to be written.
+pub type NameAndValue = (Box<[u8]>, Box<[u8]>);
+
+/// Whether name and value are one field as they stand, so that [`write_field`] takes nothing out of them.
+///
+/// A line end in the value begins a fold that carries something, or is the last of it.
+#[must_use]
+pub fn is_one_field(name: &[u8], value: &[u8]) -> bool {
+    let value = value.strip_suffix(b"\n").map_or(value, |value| value.strip_suffix(b"\r").unwrap_or(value));
+    let mut lines = value.split(|b| *b == b'\n').peekable();
+    let mut is_fold = false;
+    while let Some(line) = lines.next() {
+        let line = if lines.peek().is_some() { line.strip_suffix(b"\r").unwrap_or(line) } else { line };
+        let carries = line.first().is_some_and(|b| is_blank(*b)) && line.iter().any(|b| !is_blank(*b));
+        if line.contains(&b'\r') || line.contains(&0) || is_fold && !carries {
+            return false;
+        }
+        is_fold = true;
+    }
+    !name.is_empty() && name.iter().all(|b| is_name_octet(*b))
+}
+
 /// Appends a value on as many lines as it has folds, none of them blank.
 ///
 /// A line of nothing but white space would be the end of the header to some readers, so a fold needs
@@ -101,6 +123,21 @@ mod tests {
         let mut out = Vec::new();
         write_field(name.as_bytes(), value.as_bytes(), &mut out);
         String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn what_is_one_field_is_told_from_what_would_be_more() {
+        for value in ["", "b", " b", "b\r\n", "b\n", "b\r\n c", "b\n\tc\r\n", "\r\n c", "\u{e9}"] {
+            assert!(is_one_field(b"X-A", value.as_bytes()), "{value:?}");
+        }
+        for value in
+            ["a\r\nB: c", "a\nB: c", "a\rb", "a\0", "a\r\n\r\nb", "a\r\n \r\n b", "a\r\n \r\n", "a\r"]
+        {
+            assert!(!is_one_field(b"X-A", value.as_bytes()), "{value:?}");
+        }
+        for name in ["", "a b", "a:", "\u{e9}", "a\r\nb"] {
+            assert!(!is_one_field(name.as_bytes(), b"b"), "{name:?}");
+        }
     }
 
     #[test]

@@ -220,6 +220,12 @@ impl Session {
         &self.client
     }
 
+    /// Address of the client, after PROXY, as text.
+    #[must_use]
+    pub fn remote_ip(&self) -> &str {
+        &self.remote_ip
+    }
+
     /// Whether a decision waits for an answer.
     #[must_use]
     pub fn is_deciding(&self) -> bool {
