@@ -48,8 +48,6 @@ pub fn unsupported(policy: &Policy) -> Vec<Unsupported> {
         |kind, name: &Arc<str>, path| all.push(Unsupported { kind, name: Arc::clone(name), path });
     filters.milters.iter().for_each(|milter| refuse("MtaMilter", &milter.process.name, "spec"));
     filters.pipes.iter().for_each(|pipe| refuse("MtaPipe", &pipe.process.name, "spec"));
-    filters.hooks.iter().for_each(|hook| refuse("MtaHook", &hook.process.name, "spec"));
-    filters.spam_filter.iter().for_each(|filter| refuse("MtaSpamFilter", &filter.process.name, "spec"));
     filters.scripts.values().for_each(|script| refuse("MtaSieveScript", &script.name, "spec"));
     for directory in policy.directories.iter() {
         match directory.source {

@@ -79,6 +79,7 @@ impl Gate {
         resize(&self.messages, &next);
         self.handoff.in_force(&next.policy.routes);
         self.store.configure(&next.policy.settings.store);
+        self.filters.in_force(&next.policy.filters);
         self.resolver.configure(&next.policy.settings.dns);
         self.current.store(Arc::new(next));
     }

@@ -13,6 +13,7 @@ pub mod filter;
 pub mod folder;
 pub mod gate;
 pub mod handoff;
+mod http;
 pub mod listener;
 pub mod lookup_files;
 pub mod message;

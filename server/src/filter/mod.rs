@@ -24,6 +24,7 @@ use std::sync::Arc;
 
 use postern_core::deliberation::{Deliberation, FILTER_FAILED, Heard};
 use postern_core::message::header::HeaderTooLarge;
+use postern_core::policy;
 use postern_core::policy::filter::Mode;
 use postern_core::session::Session;
 use postern_core::session::consult::{Call, Rule};
@@ -37,12 +38,24 @@ pub(crate) use self::error::FilterError;
 use self::health::Health;
 pub use self::metrics::{FilterMetrics, FilterOutcome};
 use crate::gate::Gate;
+use crate::http::HttpClient;
 use crate::message::Whole;
+use crate::snapshot::chain;
 
 /// What all sessions share of the filters.
 #[derive(Debug, Default)]
 pub struct Filters {
     health: Health,
+    http: HttpClient,
+}
+
+impl Filters {
+    /// Another policy is in force: connections that nobody in it asks for are closed.
+    pub fn in_force(&self, filters: &policy::Filters) {
+        let of_hooks = filters.hooks.iter().map(|hook| &hook.tls);
+        let in_use: Vec<_> = of_hooks.chain(filters.spam_filter.iter().map(|filter| &filter.tls)).collect();
+        self.http.retain(|tls| in_use.contains(&tls));
+    }
 }
 
 /// The filters of one session: what they keep from one question to the next.
@@ -171,16 +184,20 @@ fn report(rule: &Rule, case: &Case<'_>, said: &Result<Verdict, FilterError>, too
     let outcome = FilterOutcome::of(said).name();
     match (said, rule.mode) {
         (Err(error), _) => {
-            let rule = if rule.temp_fail_on_error { "the message waits" } else { "the filter is skipped" };
-            tracing::warn!(%id, kind, %filter, stage, error = error as &dyn std::error::Error, ?took, rule, "a filter failed");
+            let rule = match (rule.mode, rule.temp_fail_on_error) {
+                (Mode::Observe, _) => "the filter is only observed",
+                (Mode::Enforce, true) => "the message waits",
+                (Mode::Enforce, false) => "the filter is skipped",
+            };
+            tracing::warn!(%id, kind, %filter, stage, error = %chain(error), ?took, rule, "a filter failed");
         }
-        (Ok(_), Mode::Observe) => {
+        (Ok(verdict), Mode::Observe) if *verdict != Verdict::Pass(Vec::new()) => {
             tracing::info!(%id, kind, %filter, stage, outcome, ?took, "an observed filter would have acted");
         }
-        (Ok(Verdict::Pass(_)), Mode::Enforce) => {
+        (Ok(Verdict::Pass(_)), _) => {
             tracing::debug!(%id, kind, %filter, stage, outcome, ?took, "a filter was asked");
         }
-        (Ok(_), Mode::Enforce) => {
+        (Ok(_), _) => {
             tracing::info!(%id, kind, %filter, stage, outcome, ?took, "a filter has decided");
         }
     }
