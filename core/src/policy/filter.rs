@@ -1,7 +1,7 @@
 //! What filters are configured: milters, Sieve scripts, pipes, hooks, the spam filter, the greylist.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -198,7 +198,9 @@ pub enum BodyEncoding {
 pub struct Pipe {
     /// Name, mode, failure rule; `enable` is always true, the command decides.
     pub process: Process,
-    /// Bare file name inside the folder of allowed programs; none: skipped for this message.
+    /// The folder of allowed programs.
+    pub folder: Arc<Path>,
+    /// Bare file name inside that folder; none: skipped for this message.
     pub command: Setting<OptionalText>,
     /// Arguments.
     pub arguments: Setting<TextList>,

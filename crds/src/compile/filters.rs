@@ -189,7 +189,8 @@ impl Context<'_> {
     }
 
     fn pipe(&mut self, spec: &PipeSpec) -> Option<Pipe> {
-        if self.options.pipe_dir.is_none() {
+        let folder = self.options.pipe_dir.as_deref().map(Arc::from);
+        if folder.is_none() {
             self.fault(
                 SPEC,
                 "pipes are off: the server was started without a folder of programs (`--pipe-dir`)",
@@ -222,6 +223,7 @@ impl Context<'_> {
         let timeout = self.setting(&SPEC.key("timeout"), &spec.timeout, Scope::Rcpt);
         Some(Pipe {
             process,
+            folder: folder?,
             command: command?,
             arguments: arguments.unwrap_or_else(|| Setting::constant([].into())),
             timeout: timeout.unwrap_or_else(|| Setting::constant(Some(Duration::from_secs(30)))),
