@@ -79,7 +79,7 @@ const BREAKAGES: &[(&str, &str, &str)] = &[
         "no answer to the message within 500ms",
     ),
     ("flood", "echo $$ > $0.leader; exec yes", "an answer of more than 1000 octets"),
-    ("babble", "echo this is no message", "what the program wrote is no message"),
+    ("babble", "cat > /dev/null; echo this is no message", "what the program wrote is no message"),
     ("missing", "", "cannot be used"),
     ("plain", "", "cannot be started"),
     ("outside", "", "is a link out of the folder of programs"),
