@@ -41,8 +41,7 @@ fn headers(filter: &SpamFilter, case: &Case<'_>) -> HeaderMap {
     let mut all = vec![
         ("ip", Some(session.remote_ip())),
         ("helo", case.helo()),
-        // rspamd takes `unknown` for an address without a name.
-        ("hostname", Some(name.and_then(|check| check.detail.as_deref()).unwrap_or("unknown"))),
+        ("hostname", name.and_then(|check| check.detail.as_deref())),
         ("from", Some(case.envelope.sender.as_str())),
         ("user", case.account()),
         ("mta-name", Some(session.hostname())),

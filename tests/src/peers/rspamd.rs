@@ -1,8 +1,10 @@
-//! rspamd as a second opinion: a private instance that knows nothing but SPF, DKIM, ARC and DMARC.
+//! rspamd: a private instance that knows nothing but SPF, DKIM, ARC and DMARC, as a second opinion, or nothing but the rules of a
+//! test, as a filter.
 
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -29,12 +31,29 @@ impl Rspamd {
     /// # Errors
     /// When it does not come up.
     pub fn start(dns: SocketAddr) -> Result<Self> {
+        Self::configured(|home, port| authentication(home, dns, port))
+    }
+
+    /// Starts an instance with these rules in Lua and no others.
+    ///
+    /// # Errors
+    /// When it does not come up.
+    pub fn with_rules(rules: &str) -> Result<Self> {
+        Self::configured(|home, port| own_rules(home, port, rules))
+    }
+
+    /// Where its normal worker listens.
+    pub fn address(&self) -> SocketAddr {
+        self.port.address()
+    }
+
+    fn configured(configuration: impl Fn(&Path, &Port) -> Result<String>) -> Result<Self> {
         let home = super::open_home("postern-rspamd-")?;
         let port = Port::reserve()?;
         // The list of the package takes minutes to compile; these are all the suffixes that the tests use.
         fs::write(home.path().join("suffixes"), super::PUBLIC_SUFFIXES)?;
         let file = home.path().join("rspamd.conf");
-        fs::write(&file, configuration(&home.path().display().to_string(), dns, &port))?;
+        fs::write(&file, configuration(home.path(), &port)?)?;
         let mut command = Command::new("rspamd");
         // `-i`: it runs as whoever started it.
         command.args(["-f", "-i", "-c"]).arg(&file);
@@ -71,22 +90,38 @@ impl Rspamd {
     }
 }
 
-fn configuration(home: &str, dns: SocketAddr, port: &Port) -> String {
+fn authentication(home: &Path, dns: SocketAddr, port: &Port) -> Result<String> {
     let modules = ["spf", "dmarc", "arc", "milter_headers"];
     let modules = modules.map(|name| format!("path = \"/usr/share/rspamd/plugins/{name}.lua\";")).join(" ");
+    Ok(common(home, port, "filters = \"dkim\";", &format!("nameserver = [\"{}:{}\"];", dns.ip(), dns.port()))
+        + &format!(
+            "lua = \"/usr/share/rspamd/rules/rspamd.lua\";
+             modules {{ {modules} }}
+             spf {{ }} dkim {{ }} dmarc {{ }} arc {{ sign_local = false; sign_authenticated = false; }}
+             milter_headers {{ use = [\"authentication-results\"]; }}
+             metric {{ name = \"default\"; actions {{ reject = 1000; }} }}\n"
+        ))
+}
+
+fn own_rules(home: &Path, port: &Port, rules: &str) -> Result<String> {
+    let file = home.join("rules.lua");
+    fs::write(&file, rules)?;
+    // It asks nobody: this is the address of a name server that is not there.
+    Ok(common(home, port, "filters = \"\";", "nameserver = [\"127.0.0.1:1\"];")
+        + &format!(
+            "lua = \"{}\";
+             metric {{ name = \"default\"; subject = \"*** SPAM *** %s\"; actions {{ reject = 1000; }} }}\n",
+            file.display()
+        ))
+}
+
+fn common(home: &Path, port: &Port, options: &str, dns: &str) -> String {
+    let (home, address) = (home.display(), port.address());
     format!(
         "options {{ pidfile = \"{home}/pid\"; rundir = \"{home}\"; dbdir = \"{home}\"; tempdir = \"{home}\";
-           control_socket = \"{home}/control mode=0600\"; local_addrs = []; filters = \"dkim\"; url_tld = \"{home}/suffixes\";
-           dns {{ nameserver = [\"{}:{}\"]; timeout = 1s; retransmits = 2; sockets = 2; }} }}
+           control_socket = \"{home}/control mode=0600\"; local_addrs = []; {options} url_tld = \"{home}/suffixes\";
+           dns {{ {dns} timeout = 1s; retransmits = 2; sockets = 2; }} }}
          logging {{ type = \"console\"; level = \"warning\"; }}
-         worker \"normal\" {{ bind_socket = \"{}\"; count = 1; }}
-         lua = \"/usr/share/rspamd/rules/rspamd.lua\";
-         modules {{ {modules} }}
-         spf {{ }} dkim {{ }} dmarc {{ }} arc {{ sign_local = false; sign_authenticated = false; }}
-         milter_headers {{ use = [\"authentication-results\"]; }}
-         metric {{ name = \"default\"; actions {{ reject = 1000; }} }}\n",
-        dns.ip(),
-        dns.port(),
-        port.address()
+         worker \"normal\" {{ bind_socket = \"{address}\"; count = 1; }}\n"
     )
 }
