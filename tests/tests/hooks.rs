@@ -1,12 +1,21 @@
 //! Hooks of the built gate: what they are told, what their answers do, and what becomes of mail when they break.
 
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::Command;
+
 use anyhow::{Context, Result, anyhow, ensure};
+use postern_tests::certificate::Authority;
 use postern_tests::client::Client;
 use postern_tests::filtered::Filtered;
 use postern_tests::http::{Answer, HttpServer, Request};
 use postern_tests::manifests::object;
 use postern_tests::port::Port;
+use postern_tests::process::{Ending, Program};
+use postern_tests::require;
+use postern_tests::wait::{self, PATIENCE};
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
 const MESSAGE: &[u8] =
     b"From: Bob <bob@sender.example>\r\nTo: anna@example.test\r\nSubject: minutes\r\n of Monday\r\n\
@@ -233,7 +242,7 @@ fn a_hook_decides_at_every_stage() -> Result<()> {
         let mut client = Client::connect(gate.address())?;
         client.expect("EHLO client.example.org", "250")?;
         client.expect(&format!("MAIL FROM:<{from}>"), wanted)?;
-        ensure!(client.is_closed(postern_tests::wait::PATIENCE)?, "{from}: the connection stays");
+        ensure!(client.is_closed(PATIENCE)?, "{from}: the connection stays");
     }
     let stored = gate.stored()?;
     ensure!(stored.contains("X-Quarantine: odd\r\n"), "{stored}");
@@ -251,7 +260,7 @@ fn a_hook_at_connect_closes_with_its_own_words() -> Result<()> {
     let mut client = Client::connect_silent(gate.address())?;
     let greeting = client.reply()?;
     ensure!(greeting.is("554 not you"), "{greeting}");
-    ensure!(client.is_closed(postern_tests::wait::PATIENCE)?);
+    ensure!(client.is_closed(PATIENCE)?);
     Ok(())
 }
 
@@ -382,5 +391,58 @@ fn a_message_larger_than_a_hook_may_see_falls_under_its_failure_rule() -> Result
     let reply = gate.send("bob@sender.example", MESSAGE)?;
     ensure!(reply.is("451 4.3.5"), "{reply}");
     assert_eq!(server.requests().len(), 0);
+    Ok(())
+}
+
+/// The hook of examples/filters, in Python, over TLS; it wants a certificate from whoever asks.
+fn python_hook(authority: &Authority, home: &TempDir) -> Result<(Program, Port)> {
+    authority.issue(&["hooks.example.test"])?.write(home.path())?;
+    let port = Port::reserve()?;
+    let mut command = Command::new("python3");
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/filters/hook.py");
+    command.arg(script).arg(port.number().to_string());
+    command.arg(home.path().join("tls.crt")).arg(home.path().join("tls.key")).arg(authority.file());
+    let mut program = Program::start("hook.py", command, &home.path().join("log"), Ending::Kill)?;
+    wait::until("the hook", PATIENCE, || {
+        program.must_run()?;
+        Ok(TcpStream::connect(port.address()).ok())
+    })?;
+    Ok((program, port))
+}
+
+#[test]
+fn over_https_a_hook_must_be_who_it_is_said_to_be() -> Result<()> {
+    if !require::peers(&["python3", "openssl"])? {
+        return Ok(());
+    }
+    let (authority, home) = (Authority::new()?, TempDir::with_prefix("postern-hook-")?);
+    let (_program, port) = python_hook(&authority, &home)?;
+    let secrets = authority.secret("ca")? + &authority.issue(&["gate.example.test"])?.secret("gate");
+    let trusted = "caSecretRef: {name: ca, key: ca.crt}";
+    let cases = [
+        ("good", format!("{trusted}, clientSecretName: gate, serverName: hooks.example.test"), "250 2.0.0"),
+        ("anything", "clientSecretName: gate, allowInvalidCerts: true".to_owned(), "250 2.0.0"),
+        ("anonymous", format!("{trusted}, serverName: hooks.example.test"), "451 4.3.5"),
+        ("misnamed", format!("{trusted}, clientSecretName: gate"), "451 4.3.5"),
+        ("stranger", "clientSecretName: gate, serverName: hooks.example.test".to_owned(), "451 4.3.5"),
+    ];
+    let hooks = cases.iter().map(|(name, tls, _)| {
+        let spec = format!(
+            "{{url: \"https://{}/\", enable: \"sender_domain == '{name}.example'\", tls: {{{tls}}}}}",
+            port.address()
+        );
+        object("MtaHook", name, &spec)
+    });
+    let gate = Filtered::start(&(secrets + &hooks.collect::<String>()))?;
+    for (name, _, wanted) in &cases {
+        let reply = gate.send(&format!("a@{name}.example"), MESSAGE)?;
+        ensure!(reply.is(wanted), "{name}: {reply}");
+    }
+    let stored = gate.stored_for("anna")?;
+    assert_eq!(stored.len(), 2);
+    ensure!(stored.iter().all(|message| message.contains("X-Filter: hook, after nobody\r\n")), "{stored:?}");
+    let secret = [&b"Subject: x\r\n\r\nthe secret recipe\r\n"[..]].concat();
+    let reply = gate.send("a@good.example", &secret)?;
+    ensure!(reply.is("550 5.7.1 The recipe stays here"), "{reply}");
     Ok(())
 }
