@@ -55,7 +55,7 @@ impl Compiler<'_> {
         let password = spec.password.as_ref();
         Some(Arc::new(SpamFilter {
             process,
-            url: context.url(&SPEC.key("url"), &spec.url, &["http", "https"]),
+            url: context.http_url(&SPEC.key("url"), &spec.url),
             password: password.and_then(|source| context.secret(&SPEC.key("password"), source)),
             timeout: context.timeout(&SPEC.key("timeout"), spec.timeout),
             on_reject: spam_action(spec.on_reject),
@@ -243,7 +243,7 @@ impl Context<'_> {
         self.check_headers(spec);
         Some(Hook {
             process,
-            url: self.url(&SPEC.key("url"), &spec.url, &["http", "https"]),
+            url: self.http_url(&SPEC.key("url"), &spec.url),
             headers: spec
                 .http_headers
                 .iter()

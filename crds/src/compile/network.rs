@@ -93,4 +93,24 @@ impl Context<'_> {
         }
         text.into()
     }
+
+    /// A URL that requests are sent to.
+    pub(super) fn http_url(&mut self, at: &Trail<'_>, text: &str) -> Arc<str> {
+        if text.bytes().any(|octet| !octet.is_ascii() || b"<>\"{}|\\^`".contains(&octet)) {
+            self.fault(at, "holds a character that a URL has as %-escape, or a host name as A-label");
+        } else if !has_sound_port(text) {
+            self.fault(at, "the port is no number from 1 to 65535");
+        }
+        self.url(at, text, &["http", "https"])
+    }
+}
+
+/// Whether the port of a URL can be connected to, if it names one.
+fn has_sound_port(url: &str) -> bool {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let authority = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    // The colons of an IPv6 address stand in brackets.
+    let behind = authority.rsplit_once(']').map_or(authority, |(_, behind)| behind);
+    behind.split_once(':').is_none_or(|(_, port)| port.parse::<u16>().is_ok_and(|port| port > 0))
 }

@@ -45,7 +45,8 @@ async fn write(hook: &Hook, case: &Case<'_>) -> Result<(Bytes, Reservation), Fil
     };
     let body = message.load(case.gate, &message.body()).await?;
     let contents = Octets::new(&body, hook.body_encoding);
-    let octets = contents.room();
+    let fields = message.draft().fields().map(|field| Octets::text(field.raw).room() + FIELD_SYNTAX);
+    let octets = contents.room() + fields.sum::<u64>();
     let room = budget.memory(octets).ok_or(FilterError::NoRoom { octets })?;
     let ours = Header::parse(case.server_fields()).unwrap_or_default();
     let message = Message {
@@ -144,6 +145,9 @@ fn trace_parent(id: TraceId) -> Result<String, FilterError> {
     // All zeroes would be no span.
     Ok(format!("00-{id}-{:016x}-00", span.max(1)))
 }
+
+/// Quotes, brackets and commas around a field in JSON, octets.
+const FIELD_SYNTAX: u64 = 8;
 
 #[cfg(test)]
 mod tests {
