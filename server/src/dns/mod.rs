@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use hickory_resolver::TokioResolver;
-use hickory_resolver::net::{DnsError as ServerError, NetError};
+use hickory_resolver::net::{DnsError as ServerError, NetError, NoRecords};
 use hickory_resolver::proto::op::ResponseCode;
 use hickory_resolver::proto::rr::{Name, RData, RecordType};
 use postern_core::policy::settings::Dns;
@@ -206,13 +206,33 @@ impl Resolver {
     async fn ask(&self, kind: RecordKind, name: Name) -> Result<Vec<RData>, DnsError> {
         let configured = self.current.load_full();
         let resolver = configured.resolver.as_ref().map_err(|reason| DnsError::Failed(Arc::clone(reason)))?;
-        let lookup = resolver.lookup(name, kind.record_type());
-        match tokio::time::timeout(configured.patience, lookup).await {
-            Ok(Ok(lookup)) => Ok(lookup.answers().iter().map(|record| record.data.clone()).collect()),
-            Ok(Err(error)) => Err(error.into()),
-            Err(_) => Err(DnsError::TimedOut),
-        }
+        let lookup = async {
+            let found = resolver.lookup(name, kind.record_type()).await;
+            match found {
+                Err(NetError::Dns(ServerError::NoRecordsFound(nothing)))
+                    if ends_in_alias(resolver, &nothing).await =>
+                {
+                    Err(DnsError::Failed("aliases without an end".into()))
+                }
+                Err(error) => Err(error.into()),
+                Ok(lookup) => Ok(lookup.answers().iter().map(|record| record.data.clone()).collect()),
+            }
+        };
+        tokio::time::timeout(configured.patience, lookup).await.unwrap_or(Err(DnsError::TimedOut))
     }
+}
+
+/// Whether the library gave up on a chain of aliases, which it reports as the answer that there is nothing.
+///
+/// A server that says so itself sends its authority along (RFC 2308 section 2.2), as a rule; where there is none, the last name
+/// is asked about.
+async fn ends_in_alias(resolver: &TokioResolver, nothing: &NoRecords) -> bool {
+    if nothing.response_code != ResponseCode::NoError || nothing.authorities.is_some() {
+        return false;
+    }
+    let last = nothing.query.name().clone();
+    let aliases = resolver.lookup(last, RecordType::CNAME).await;
+    aliases.is_ok_and(|found| found.answers().iter().any(|record| record.record_type() == RecordType::CNAME))
 }
 
 impl Configured {
@@ -332,7 +352,13 @@ mod tests {
         let zone = Zone::new().cname("a.example", "b.example").cname("b.example", "a.example");
         let server = Nameserver::start(zone).await;
         let resolver = server.resolver();
-        assert!(resolver.txt("a.example").await.is_err());
+        for name in ["a.example", "b.example"] {
+            let failure = resolver.txt(name).await.unwrap_err();
+            assert!(!failure.is_nothing(), "{name}: {failure}");
+        }
+        let empty = Zone::new().cname("alias.example", "end.example").a("end.example", "192.0.2.1");
+        let server = Nameserver::start(empty).await;
+        assert_eq!(server.resolver().txt("alias.example").await, Err(DnsError::NoRecords));
     }
 
     #[tokio::test]

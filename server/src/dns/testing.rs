@@ -169,6 +169,17 @@ impl Nameserver {
         Self { address, questions, _tasks: tasks }
     }
 
+    /// The same over UDP alone: whoever comes over TCP finds nobody.
+    pub(crate) async fn start_without_tcp(zone: Zone) -> Self {
+        let (udp, tcp) = sockets().await;
+        drop(tcp);
+        let address = udp.local_addr().unwrap();
+        let questions = Arc::new(AtomicUsize::new(0));
+        let mut tasks = JoinSet::new();
+        tasks.spawn(serve_udp(udp, Arc::new(zone), Arc::clone(&questions)));
+        Self { address, questions, _tasks: tasks }
+    }
+
     /// Settings that name this server alone.
     pub(crate) fn settings(&self) -> Dns {
         let server = DnsServer { address: self.address, protocol: DnsProtocol::Udp };

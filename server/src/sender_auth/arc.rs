@@ -1,7 +1,5 @@
 //! The chain of earlier hops' results (RFC 8617).
 
-use std::collections::HashSet;
-
 use mail_auth::arc::{ChainValidation, Results, Seal, Signature as MessageSignature};
 use mail_auth::dkim::Canonicalization;
 use postern_core::message::header::Header;
@@ -117,9 +115,9 @@ impl Chain {
         }
     }
 
-    /// The names of the keys that it needs.
-    pub(super) fn key_names(&self) -> HashSet<String> {
-        let Self::Whole(sets) = self else { return HashSet::new() };
+    /// The names of the keys that it needs, one for each signature in it.
+    pub(super) fn key_names(&self) -> Vec<String> {
+        let Self::Whole(sets) = self else { return Vec::new() };
         let of_seals = sets.iter().map(|set| key::name_of(&set.seal.1.s, &set.seal.1.d));
         let last = sets.last().map(|set| key::name_of(&set.signature.1.s, &set.signature.1.d));
         of_seals.chain(last).collect()

@@ -1,7 +1,9 @@
 //! The checks of a whole message: what they need is fetched once, side by side, and shared.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::{StreamExt, stream};
 use postern_core::message::header::Header;
@@ -11,7 +13,8 @@ use tokio::time::timeout;
 
 use super::arc::{self, Chain};
 use super::dkim::body::{self, BodyHash, BodyHashes};
-use super::dkim::{self, Candidate, Keys, key};
+use super::dkim::key::{self, Key};
+use super::dkim::{self, Candidate, Keys};
 use super::dmarc::{self, SpfIdentity};
 use super::{PATIENCE, author};
 use crate::dns::Resolver;
@@ -22,6 +25,10 @@ const KEYS_AT_A_TIME: usize = 16;
 
 /// Header sections up to this size are worked on where they are.
 const INLINE_OCTETS: u64 = 64 * 1024;
+
+/// Arithmetic that takes no longer than this is done where it is asked for: up to ten signatures with RSA keys
+/// of 2048 bits.
+const INLINE_TIME: Duration = Duration::from_micros(500);
 
 /// A message that is to be checked.
 #[derive(Debug, Clone)]
@@ -117,17 +124,21 @@ impl Claims {
         of_signatures.chain(self.chain.as_ref().and_then(Chain::body_hash)).collect()
     }
 
-    /// Each once.
-    fn key_names(&self) -> Vec<String> {
-        let mut names: Vec<String> = self.signatures.iter().filter_map(Candidate::key_name).collect();
-        names.extend(self.chain.iter().flat_map(Chain::key_names));
-        names.sort_unstable();
-        names.dedup();
-        names
+    /// The names of the keys, as often as there are signatures to be verified with them.
+    fn key_names(&self) -> impl Iterator<Item = String> {
+        let of_chain = self.chain.iter().flat_map(Chain::key_names);
+        self.signatures.iter().filter_map(Candidate::key_name).chain(of_chain)
+    }
+
+    /// How long all the signatures take.
+    fn cost(&self, keys: &Keys) -> Duration {
+        self.key_names().filter_map(|name| keys.get(&name)?.as_ref().ok()).map(Key::cost).sum()
     }
 }
 
-async fn fetch_keys(resolver: &Resolver, names: Vec<String>) -> Keys {
+/// Looks every key up once.
+async fn fetch_keys(resolver: &Resolver, names: impl Iterator<Item = String>) -> Keys {
+    let names: BTreeSet<String> = names.collect();
     stream::iter(names)
         .map(|name| async move {
             let key = key::fetch(resolver, &name).await;
@@ -138,14 +149,14 @@ async fn fetch_keys(resolver: &Resolver, names: Vec<String>) -> Keys {
         .await
 }
 
-/// Does the arithmetic; for a large header section, where no other connection waits for it.
+/// Does the arithmetic; for a large header section or long keys, where no other connection waits for it.
 async fn verify(
     header: &Arc<Header>,
     claims: Claims,
     hashes: BodyHashes,
     keys: Keys,
 ) -> io::Result<(Vec<Signature>, Option<CheckResult>)> {
-    let large = header.octets() > INLINE_OCTETS;
+    let large = header.octets() > INLINE_OCTETS || claims.cost(&keys) > INLINE_TIME;
     let header = Arc::clone(header);
     let all = move || {
         let chain = claims.chain.map(|chain| chain.verify(&header, &hashes, &keys));

@@ -15,6 +15,8 @@ mod spf;
 mod tags;
 
 #[cfg(test)]
+mod bad_input;
+#[cfg(test)]
 mod testing;
 
 use std::net::IpAddr;

@@ -1,6 +1,7 @@
 //! Public keys in DNS (RFC 6376 section 3.6.1).
 
 use std::fmt;
+use std::time::Duration;
 
 use mail_auth::common::crypto::{Algorithm, VerifyingKey};
 use mail_auth::common::parse::TxtRecordParser;
@@ -89,6 +90,17 @@ impl Key {
         Ok(Self { key, kind, exact_identity: tags.lists("t", "s") })
     }
 
+    /// How long it takes to verify one signature with it; for RSA that grows with the square of the length.
+    pub(in crate::sender_auth) fn cost(&self) -> Duration {
+        match self.kind {
+            Kind::Rsa => {
+                let length = u32::try_from(self.key.p.public_key_bits() / 1024).unwrap_or(u32::MAX);
+                Duration::from_micros(8).saturating_mul(length.saturating_mul(length).max(1))
+            }
+            Kind::Ed25519 => Duration::from_micros(50),
+        }
+    }
+
     /// The key itself, if it is of use for the algorithm.
     ///
     /// # Errors
@@ -114,7 +126,10 @@ impl Key {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::sender_auth::testing::tags;
 
     const ED25519: &str = "p=11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=";
 
@@ -140,5 +155,21 @@ mod tests {
         let reason = |text: &str| Key::parse(text.as_bytes()).unwrap_err().reason;
         assert_eq!(&*reason("v=DKIM1; p="), "key is revoked");
         assert_eq!(&*reason("v=DKIM1"), "key is malformed");
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_panics(text in tags()) {
+            let _ = Key::parse(&text);
+        }
+    }
+
+    #[test]
+    fn long_keys_cost_more() {
+        let ed25519 = Key::parse(format!("k=ed25519; {ED25519}").as_bytes()).unwrap();
+        assert_eq!(ed25519.cost(), Duration::from_micros(50));
+        // 4096 bits, from `openssl genrsa 4096`.
+        let long = Key::parse(b"p=MIICIjANBgkqhkiG9w0BAQEFAAOCAg8AMIICCgKCAgEAuzqphvLdf39LWq+psMeave7Tj06DOeqWs320+MYzrfrdxTZqGzMhH/37Mo/wTfRoCuXuEL4NFVtQZYsIodLbJorIib43BAXUQEZJHV2LLLE8vFoDg/6zTDH8bM0MAFGkt1eLYBgpBUD3hfv6SFyF+wjA1bH0alY5slKmpsvcGIUHv/KhrxW/NCB0PKdCF6WrGqCSTxIG4tMDv0cgrLcgbBiy3LUjubE3k4+udecRkluCA6DsYOWtOc5DBcgodBuZU4rd9o3ftNs5n785jNLvM5rta/n7vHZL8sCdpGVKKBZlmiD06efknhGTFSB9QGj5hnTm2Trm72DuZTI3K5n1CsBTl0/qbl4YNlvEhPCnwGuUC0mnfQVsF5OuvYBPoUx5Gh5hKDNnemFlnVnysFwVD6E20kdrKiQXP91YTYqMmax9J5oqrCgQb08p0FSKbAIGJaYwyGgu0OGX/9wZ09xWLKUL+xWKpygKpvoUffZ+EAPvz6ztw9Ig0hoSOYNvQpoNCnh0HkJbR94ZIlUofcEuSnKUidXymv9k0f168RfoNyp2lzI5gmlGYgety2JQg7wvripzWtLJBnmaVtiucf2tYoWq9cgbyvOhB0Yf56BDyZjzha4SA+LFOfQbx8TRzDUgRTfivSzFrAt/6Ry0SCDtf0xphyM8+KGNwp4FGGyhgqECAwEAAQ==").unwrap();
+        assert_eq!(long.cost(), Duration::from_micros(128));
     }
 }

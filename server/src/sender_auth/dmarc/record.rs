@@ -80,7 +80,10 @@ fn policy(tags: &Tags, tag: &str) -> Option<DmarcPolicy> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::sender_auth::testing::tags;
 
     #[test]
     fn policies_for_names_below_come_from_the_next_best_tag() {
@@ -115,5 +118,12 @@ mod tests {
         assert_eq!((record.dkim_alignment, record.spf_alignment), (Alignment::Strict, Alignment::Strict));
         assert_eq!((record.testing, record.suffix), (true, Suffix::Organization));
         assert_eq!(Record::parse(b"v=DMARC1; p=none; psd=y").unwrap().suffix, Suffix::Public);
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_panics(text in tags()) {
+            let _ = Record::parse(&text);
+        }
     }
 }

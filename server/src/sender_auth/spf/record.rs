@@ -198,7 +198,10 @@ impl Masks {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::sender_auth::testing::tags;
 
     fn parse(text: &str) -> Result<Record, Malformed> {
         Record::parse(text.as_bytes())
@@ -323,5 +326,12 @@ mod tests {
         assert!(!masks.equal(address("192.0.2.1"), address("192.0.3.1")));
         assert!(masks.equal(address("2001:db8::1"), address("::1")));
         assert!(!masks.equal(address("192.0.2.1"), address("::1")));
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_panics(text in tags()) {
+            let _ = Record::parse(&text);
+        }
     }
 }
