@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use postern_core::message::header::Header;
+use postern_core::policy::settings::Dns;
 use postern_core::session::check::CheckResult::{self, Fail, TempError};
 use postern_core::session::check::MessageResults;
 use postern_core::session::question::MessageChecks;
@@ -114,14 +115,33 @@ async fn servers_that_never_answer_are_not_waited_for() {
         .iter()
         .fold(Zone::new(), |zone, name| zone.silence(name));
     let server = Nameserver::start(zone).await;
-    let mut settings = server.settings();
-    settings.timeout = Duration::from_millis(50);
+    let settings = Dns { timeout: Duration::from_millis(50), ..server.settings() };
     let resolver = Resolver::new(&settings, DnsMetrics::default());
     let begin = Instant::now();
     assert_eq!(reverse_dns(&resolver, CLIENT).await.result, TempError);
     assert_eq!(spf_of_helo(&resolver, CLIENT, "example.org").await.result, TempError);
     assert_eq!(checked(&resolver, "From: a@example.org\r\n\r\n").await.dmarc.unwrap().result, TempError);
     assert!(begin.elapsed() < Duration::from_secs(5), "{:?}", begin.elapsed());
+}
+
+/// Ten keys, a chain and a policy, none of which is answered: one after the other they would take twelve times as long.
+#[tokio::test]
+async fn what_needs_dns_is_asked_side_by_side() {
+    let mut text = set(1);
+    let mut zone = Zone::new().silence("_dmarc.example.org").silence("s._domainkey.seal1.example");
+    for at in 0..10 {
+        text += &signature(&format!("s{at}"));
+        zone = zone.silence(&format!("s{at}._domainkey.example.org"));
+    }
+    text += "From: a@example.org\r\n\r\n";
+    let server = Nameserver::start(zone).await;
+    let settings = Dns { timeout: Duration::from_secs(1), ..server.settings() };
+    let resolver = Resolver::new(&settings, DnsMetrics::default());
+    let begin = Instant::now();
+    let results = checked(&resolver, &text).await;
+    assert!(results.dkim.unwrap().iter().all(|signature| signature.result == TempError));
+    assert_eq!(results.dmarc.unwrap().result, TempError);
+    assert!(begin.elapsed() < Duration::from_secs(6), "{:?}", begin.elapsed());
 }
 
 #[tokio::test]
