@@ -446,3 +446,36 @@ fn over_https_a_hook_must_be_who_it_is_said_to_be() -> Result<()> {
     ensure!(reply.is("550 5.7.1 The recipe stays here"), "{reply}");
     Ok(())
 }
+
+#[test]
+fn a_reload_of_tls_settings_leaves_no_connection_of_the_old_ones() -> Result<()> {
+    if !require::peers(&["python3", "openssl"])? {
+        return Ok(());
+    }
+    let (authority, home) = (Authority::new()?, TempDir::with_prefix("postern-hook-")?);
+    let (_program, port) = python_hook(&authority, &home)?;
+    let secrets =
+        Authority::new()?.secret("stranger")? + &authority.issue(&["gate.example.test"])?.secret("gate");
+    let with = |tls: &str| {
+        let route = object("MtaRoute", "store", "{type: Maildir, path: \"mail/{local}\"}");
+        let spec =
+            format!("{{url: \"https://{}/\", tls: {{clientSecretName: gate, {tls}}}}}", port.address());
+        format!("{route}{secrets}{}", object("MtaHook", "secure", &spec))
+    };
+    let gate = Filtered::start("")?;
+    let revision = || Ok::<_, anyhow::Error>(gate.site.gate.status()?["revision"].clone());
+    let apply = |objects: &str| -> Result<()> {
+        let before = revision()?;
+        gate.site.folder.put("objects.yaml", objects)?;
+        wait::until("the reload", PATIENCE, || Ok((revision()? != before).then_some(())))
+    };
+    apply(&with("allowInvalidCerts: true"))?;
+    ensure!(gate.send("a@sender.example", MESSAGE)?.is("250 2.0.0"));
+    // The connection of that message is kept, and would still work.
+    apply(&with("caSecretRef: {name: stranger, key: ca.crt}, serverName: hooks.example.test"))?;
+    let reply = gate.send("a@sender.example", MESSAGE)?;
+    ensure!(reply.is("451 4.3.5"), "{reply}");
+    apply(&with("allowInvalidCerts: true"))?;
+    ensure!(gate.send("a@sender.example", MESSAGE)?.is("250 2.0.0"));
+    Ok(())
+}

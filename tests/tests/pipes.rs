@@ -165,3 +165,14 @@ fn without_a_folder_of_programs_every_pipe_is_a_fault() -> Result<()> {
     ensure!(!status.success() && said.contains("no bare file name"), "{said}");
     Ok(())
 }
+
+#[test]
+fn a_pipe_is_killed_when_the_time_for_all_filters_is_over() -> Result<()> {
+    let folder = programs(&[("sleepy", "sleep 1000 & echo $! > $0.child; cat; wait")])?;
+    let objects = object("MtaStageData", "default", "{filterBudget: 1s}")
+        + &pipe("sleepy", "command: \"'sleepy'\", timeout: 3m, tempFailOnError: false");
+    let gate = Filtered::with_programs(&objects, folder.path())?;
+    let reply = gate.send("bob@sender.example", MESSAGE)?;
+    ensure!(reply.is("451 4.3.5"), "{reply}");
+    is_gone(&folder.path().join("sleepy.child"))
+}
