@@ -300,7 +300,7 @@ fn breakages() -> Vec<(&'static str, Answer, &'static str)> {
         ("list", json("[1, 2]"), "not the JSON of a hook"),
         ("truncated", json(r#"{"action": "accept""#), "not the JSON of a hook"),
         ("action", json(r#"{"action": "approve"}"#), "unknown variant"),
-        ("type", after_edit(r#"{"type": "setOnFire"}"#), "unknown variant"),
+        ("type", after_edit(r#"{"type": "setOn\u000a\u001bFire"}"#), "unknown variant `setOn  Fire`"),
         (
             "member",
             after_edit(r#"{"type": "insertHeader", "index": "first", "name": "A", "value": "b"}"#),

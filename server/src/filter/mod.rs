@@ -178,6 +178,14 @@ fn too_large(rule: &Rule, case: &Case<'_>) -> Option<FilterError> {
     (octets > rule.max_message_size).then_some(FilterError::MessageTooLarge { octets })
 }
 
+/// An error with its causes, for a log: one line, whatever the filter has put into it, and no endless one.
+fn reason(error: &FilterError) -> String {
+    chain(error).chars().map(|c| if c.is_control() { ' ' } else { c }).take(LONGEST_REASON).collect()
+}
+
+/// Most characters of a reason in the log.
+const LONGEST_REASON: usize = 500;
+
 /// One line for each time that a filter was asked; what it does is the business of its rule.
 fn report(rule: &Rule, case: &Case<'_>, said: &Result<Verdict, FilterError>, took: std::time::Duration) {
     let (id, kind, filter, stage) = (case.session.id(), rule.kind.name(), &rule.name, case.stage.name());
@@ -189,7 +197,7 @@ fn report(rule: &Rule, case: &Case<'_>, said: &Result<Verdict, FilterError>, too
                 (Mode::Enforce, true) => "the message waits",
                 (Mode::Enforce, false) => "the filter is skipped",
             };
-            tracing::warn!(%id, kind, %filter, stage, error = %chain(error), ?took, rule, "a filter failed");
+            tracing::warn!(%id, kind, %filter, stage, error = reason(error), ?took, rule, "a filter failed");
         }
         (Ok(verdict), Mode::Observe) if *verdict != Verdict::Pass(Vec::new()) => {
             tracing::info!(%id, kind, %filter, stage, outcome, ?took, "an observed filter would have acted");
