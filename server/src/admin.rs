@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use axum::extract::State;
@@ -54,10 +54,10 @@ impl Admin {
         self.socket.local_addr().ok()
     }
 
-    /// Answers requests until it is dropped. Slow clients cannot hold the port: connections are few, and
+    /// Answers requests until it is dropped; before there is a gate, it says that there is none, and why. Slow clients cannot hold the port: connections are few, and
     /// each has a time for its request and one for everything.
-    pub async fn serve(self, gate: Arc<Gate>, status: Arc<Status>) {
-        let service = TowerToHyperService::new(router(gate, status));
+    pub async fn serve(self, gate: Arc<OnceLock<Arc<Gate>>>, status: Arc<Status>) {
+        let service = TowerToHyperService::new(router(Sight { gate, status }));
         let mut connection = auto::Builder::new(TokioExecutor::new()).http1_only();
         connection.http1().timer(TokioTimer::new()).header_read_timeout(REQUEST_TIME);
         let connection = Arc::new(connection);
@@ -86,7 +86,8 @@ impl Admin {
 /// What requests are answered from.
 #[derive(Clone)]
 struct Sight {
-    gate: Arc<Gate>,
+    /// Set when the first policy is in force.
+    gate: Arc<OnceLock<Arc<Gate>>>,
     status: Arc<Status>,
 }
 
@@ -94,7 +95,7 @@ struct Sight {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct StatusBody {
-    revision: Arc<str>,
+    revision: Option<Arc<str>>,
     ready: bool,
     drain: &'static str,
     sessions: u32,
@@ -103,39 +104,48 @@ struct StatusBody {
     report: Report,
 }
 
-fn router(gate: Arc<Gate>, status: Arc<Status>) -> Router {
+fn router(sight: Sight) -> Router {
     Router::new()
         .route("/livez", get(async || "ok\n"))
         .route("/readyz", get(readyz))
         .route("/status", get(show_status))
         .route("/metrics", get(metrics))
-        .with_state(Sight { gate, status })
+        .with_state(sight)
 }
 
 impl Sight {
-    /// A policy is always in force once there is a gate; the rest is listening and not ending.
-    fn is_ready(&self) -> bool {
-        self.status.is_listening() && self.gate.drain.phase() == Phase::Serving
+    /// Why no connections should come here; none when they should.
+    fn obstacle(&self) -> Option<String> {
+        match self.gate.get() {
+            None => Some(self.status.obstacle().unwrap_or_else(|| "no policy has come yet".to_owned())),
+            Some(gate) if gate.drain.phase() != Phase::Serving => Some("about to end".to_owned()),
+            Some(_) => (!self.status.is_listening()).then(|| "nobody listens".to_owned()),
+        }
     }
 }
 
-async fn readyz(State(sight): State<Sight>) -> (StatusCode, &'static str) {
-    if sight.is_ready() { (StatusCode::OK, "ok\n") } else { (StatusCode::SERVICE_UNAVAILABLE, "not ready\n") }
+async fn readyz(State(sight): State<Sight>) -> (StatusCode, String) {
+    match sight.obstacle() {
+        None => (StatusCode::OK, "ok\n".to_owned()),
+        Some(obstacle) => (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {obstacle}\n")),
+    }
 }
 
 async fn show_status(State(sight): State<Sight>) -> Json<StatusBody> {
+    let gate = sight.gate.get();
     Json(StatusBody {
-        revision: Arc::clone(&sight.gate.snapshot().policy.revision),
-        ready: sight.is_ready(),
-        drain: sight.gate.drain.phase().name(),
-        sessions: sight.gate.capacity.open(),
-        transactions: sight.gate.drain.transactions(),
+        revision: gate.map(|gate| Arc::clone(&gate.snapshot().policy.revision)),
+        ready: sight.obstacle().is_none(),
+        drain: gate.map_or(Phase::Serving, |gate| gate.drain.phase()).name(),
+        sessions: gate.map_or(0, |gate| gate.capacity.open()),
+        transactions: gate.map_or(0, |gate| gate.drain.transactions()),
         report: sight.status.report(),
     })
 }
 
 async fn metrics(State(sight): State<Sight>) -> Response {
-    match sight.gate.metrics.encode() {
+    let Some(gate) = sight.gate.get() else { return StatusCode::SERVICE_UNAVAILABLE.into_response() };
+    match gate.metrics.encode() {
         Ok(text) => ([(header::CONTENT_TYPE, OPENMETRICS)], text).into_response(),
         Err(error) => {
             tracing::error!(%error, "metrics cannot be written");
@@ -175,8 +185,30 @@ mod tests {
         let (gate, status) = (testing::gate(policy), Arc::new(Status::default()));
         let admin = Admin::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
         let address = admin.address().unwrap();
-        tokio::spawn(admin.serve(Arc::clone(&gate), Arc::clone(&status)));
+        tokio::spawn(admin.serve(Arc::new(OnceLock::from(Arc::clone(&gate))), Arc::clone(&status)));
         Stand { gate, status, address }
+    }
+
+    #[tokio::test]
+    async fn before_the_first_policy_it_says_what_is_wrong_with_it() {
+        let (gate, status) = (Arc::new(OnceLock::new()), Arc::new(Status::default()));
+        let admin = Admin::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
+        let address = admin.address().unwrap();
+        tokio::spawn(admin.serve(Arc::clone(&gate), Arc::clone(&status)));
+        assert!(get(address, "/livez").await.starts_with("HTTP/1.1 200 "));
+        assert!(get(address, "/readyz").await.ends_with("not ready: no policy has come yet\n"));
+        let fault: postern_crds::Fault = serde_json::from_value(
+            serde_json::json!({"class": "own", "path": "spec.bind", "message": "in use"}),
+        )
+        .unwrap();
+        status.refused(Timestamp::UNIX_EPOCH, vec![fault], Vec::new());
+        let answer = get(address, "/readyz").await;
+        assert!(
+            answer.starts_with("HTTP/1.1 503 ") && answer.ends_with("not ready: spec.bind: in use\n"),
+            "{answer}"
+        );
+        let answer = get(address, "/status").await;
+        assert!(answer.contains("\"revision\":null") && answer.contains("\"applied\":false"), "{answer}");
     }
 
     impl Stand {
@@ -186,13 +218,17 @@ mod tests {
         }
 
         async fn get(&self, path: &str) -> String {
-            let mut client = TcpStream::connect(self.address).await.unwrap();
-            let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
-            client.write_all(request.as_bytes()).await.unwrap();
-            let mut answer = String::new();
-            client.read_to_string(&mut answer).await.unwrap();
-            answer
+            get(self.address, path).await
         }
+    }
+
+    async fn get(address: SocketAddr, path: &str) -> String {
+        let mut client = TcpStream::connect(address).await.unwrap();
+        let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+        client.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).await.unwrap();
+        answer
     }
 
     #[tokio::test]

@@ -41,6 +41,10 @@ pub struct Serve {
     /// are in Secrets only.
     #[arg(long, env = "POSTERN_ORIGIN", value_enum, default_value_t)]
     pub origin: ManifestOrigin,
+    /// Where connections hear 421 for as long as there is no policy to put in force; again for each address. A policy
+    /// that cannot be served is then waited out as well, instead of ending the process.
+    #[arg(long, env = "POSTERN_WAIT_AT", value_name = "ADDRESS", value_delimiter = ',')]
+    pub wait_at: Vec<SocketAddr>,
     /// Folder for large messages in hand; by default the system's folder for temporary files.
     #[arg(long, env = "POSTERN_SPOOL_DIR", value_name = "DIR")]
     pub spool_dir: Option<PathBuf>,

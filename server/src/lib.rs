@@ -8,6 +8,7 @@ pub mod check;
 pub mod cli;
 pub mod connection;
 pub mod dns;
+mod doorstep;
 pub mod drain;
 pub mod filter;
 pub mod folder;

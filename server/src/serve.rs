@@ -1,8 +1,9 @@
 //! `postern serve`: from the first bind to the last transaction.
 
 use std::io;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -12,12 +13,14 @@ use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use crate::admin::{Admin, AdminError};
 use crate::cli::Serve;
+use crate::doorstep::Doorstep;
 use crate::drain::Times;
 use crate::gate::Gate;
 use crate::listener::Handler;
 use crate::message::{Budget, MessageStore};
 use crate::metrics::Metrics;
 use crate::reload::{Reloader, Source, StartError};
+use crate::status::Status;
 
 /// Why the server does not start.
 #[derive(Debug, thiserror::Error)]
@@ -51,18 +54,17 @@ pub async fn serve<S: Source, H: Handler>(options: &Serve, source: S, handler: H
     let admin = Admin::bind(options.admin).await?;
     let spool = options.spool_dir.clone().unwrap_or_else(std::env::temp_dir);
     check_spool(&spool)?;
-    tokio::select! {
-        () = arrival(&source) => {}
+    let (visible, status) = (Arc::new(OnceLock::new()), Arc::<Status>::default());
+    tokio::spawn(admin.serve(Arc::clone(&visible), Arc::clone(&status)));
+    let beginning = Beginning { source: Arc::new(source), handler, spool, status: Arc::clone(&status) };
+    let reloader = tokio::select! {
+        reloader = beginning.first_policy(&options.wait_at) => reloader?,
         stop = signals.next() => {
             tracing::info!(signal = ?stop, "ended without a policy");
             return Ok(());
         }
-    }
-    // The budget follows from the policy, and is set when one is put in force.
-    let messages = MessageStore::new(spool, Budget::new(0, 0));
-    let metrics = Metrics::default();
-    let reloader = Reloader::start(source, handler, messages, metrics).await?;
-    let (gate, status) = (Arc::clone(reloader.gate()), Arc::clone(reloader.status()));
+    };
+    let gate = Arc::clone(visible.get_or_init(|| Arc::clone(reloader.gate())));
     let report = status.report();
     for socket in &report.listeners {
         tracing::info!(listener = %socket.name, address = %socket.address, "listening");
@@ -71,7 +73,6 @@ pub async fn serve<S: Source, H: Handler>(options: &Serve, source: S, handler: H
         crate::reload::log_findings(&attempt.faults, &attempt.warnings);
     }
     tracing::info!(revision = %gate.snapshot().policy.revision, admin = %options.admin, "ready");
-    tokio::spawn(admin.serve(Arc::clone(&gate), status));
     tokio::spawn(forget_old_counters(Arc::clone(&gate)));
     let reloading = tokio::spawn(reloader.run());
 
@@ -99,13 +100,55 @@ pub async fn serve<S: Source, H: Handler>(options: &Serve, source: S, handler: H
     Ok(())
 }
 
-/// Waits until there is something to read.
-async fn arrival(source: &impl Source) {
-    if !source.has_arrived() {
-        tracing::info!(folder = %source.folder().display(), "waiting for a policy");
+/// What the first policy is made with.
+struct Beginning<S, H> {
+    source: Arc<S>,
+    handler: H,
+    spool: PathBuf,
+    status: Arc<Status>,
+}
+
+impl<S: Source, H: Handler> Beginning<S, H> {
+    /// Puts the first policy in force. With addresses to wait at, one that cannot be is reported, and the next is
+    /// waited for.
+    async fn first_policy(&self, wait_at: &[SocketAddr]) -> Result<Reloader<S, H>, StartError> {
+        if !self.source.has_arrived() {
+            tracing::info!(folder = %self.source.folder().display(), "waiting for a policy");
+            let doorstep = Doorstep::open(wait_at).await;
+            while !self.source.has_arrived() {
+                sleep(ARRIVAL_POLL).await;
+            }
+            doorstep.close().await;
+        }
+        let mut said = None;
+        loop {
+            let error = match self.attempt().await {
+                Err(error) if !wait_at.is_empty() => error,
+                done => return done,
+            };
+            let (faults, warnings) = error.into_faults();
+            if said.as_ref() != Some(&faults) {
+                crate::reload::log_findings(&faults, &warnings);
+                tracing::error!(
+                    faults = faults.len(),
+                    "the policy cannot be put in force; waiting for another"
+                );
+                said = Some(faults.clone());
+            }
+            self.status.refused(Timestamp::now(), faults, warnings);
+            let doorstep = Doorstep::open(wait_at).await;
+            crate::reload::another_chance(&self.source).await;
+            // The next attempt may want to bind the same addresses.
+            doorstep.close().await;
+        }
     }
-    while !source.has_arrived() {
-        sleep(ARRIVAL_POLL).await;
+
+    async fn attempt(&self) -> Result<Reloader<S, H>, StartError> {
+        // The budget follows from the policy, and is set when one is put in force.
+        let messages = MessageStore::new(self.spool.clone(), Budget::new(0, 0));
+        let metrics = Metrics::default();
+        let (source, status) = (Arc::clone(&self.source), Arc::clone(&self.status));
+        Reloader::start(source, self.handler.clone(), messages, metrics, status).await
     }
 }
 

@@ -92,6 +92,14 @@ impl Status {
         self.lock().clone()
     }
 
+    /// What was wrong in the last attempt, if that failed.
+    #[must_use]
+    pub fn obstacle(&self) -> Option<String> {
+        let report = self.lock();
+        let last = report.last_reload.as_ref().filter(|last| !last.applied)?;
+        Some(last.faults.iter().map(Fault::to_string).collect::<Vec<_>>().join("; "))
+    }
+
     /// Whether there are sockets that connections are accepted from.
     #[must_use]
     pub fn is_listening(&self) -> bool {

@@ -111,20 +111,21 @@ pub struct Reloader<S, H> {
 }
 
 impl<S: Source, H: Handler> Reloader<S, H> {
-    /// Loads the folder for the first time, puts its policy in force, and begins to accept.
+    /// Loads the folder for the first time, puts its policy in force, and begins to accept. What comes of this attempt
+    /// and of later ones goes to `status`.
     ///
     /// # Errors
     /// When there is no policy to put in force. Nothing is accepted then.
     pub async fn start(
-        source: S,
+        source: Arc<S>,
         handler: H,
         messages: MessageStore,
         metrics: Metrics,
+        status: Arc<Status>,
     ) -> Result<Self, StartError> {
         let tls = TlsContext::new().map_err(StartError::Tls)?;
-        let source = Arc::new(source);
         let (print, loaded) = read(&source, &[]).await.map_err(|cause| unreadable(&*source, cause))?;
-        let (capacity, status) = (Capacity::default(), Arc::new(Status::default()));
+        let capacity = Capacity::default();
         let files = loaded.files.clone();
         let mut listeners = Listeners::new(handler);
         let (candidate, prepared) = prepare(loaded, &tls, &capacity, &listeners).map_err(|refusal| {
@@ -243,6 +244,25 @@ impl<S: Source, H: Handler> Reloader<S, H> {
             let fault = fault(None, String::new(), format!("{}: {cause}", self.source.folder().display()));
             self.refused(Refusal { faults: vec![fault], warnings: Vec::new(), transient: true });
         }
+    }
+}
+
+impl StartError {
+    /// What there is to say about it on the admin port.
+    pub(crate) fn into_faults(self) -> (Vec<Fault>, Vec<Fault>) {
+        match self {
+            Self::Faults { faults, warnings, .. } => (faults, warnings),
+            other => (vec![fault(None, String::new(), other.to_string())], Vec::new()),
+        }
+    }
+}
+
+/// Waits until the folder is another one than now, or what the system refused may be granted.
+pub(crate) async fn another_chance<S: Source>(source: &Arc<S>) {
+    let before = fingerprint(source, &[]).await.ok();
+    let end = Instant::now() + RETRY;
+    while Instant::now() < end && fingerprint(source, &[]).await.ok() == before {
+        sleep(POLL).await;
     }
 }
 

@@ -81,7 +81,8 @@ async fn start_with(folder: &Path, interruption: Option<&'static str>) -> Result
     let source = Words { folder: folder.to_owned(), reads: Arc::default(), interruption };
     let messages = MessageStore::new(std::env::temp_dir(), Budget::new(0, 0));
     let metrics = Metrics::default();
-    Reloader::start(source, boxed as fn(Accepted, Arc<Gate>) -> Ignored, messages, metrics).await
+    let handler = boxed as fn(Accepted, Arc<Gate>) -> Ignored;
+    Reloader::start(Arc::new(source), handler, messages, metrics, Arc::default()).await
 }
 
 async fn started(text: &str) -> (TempDir, Reloading) {
