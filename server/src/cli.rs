@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use jiff::SignedDuration;
+use postern_core::policy::route::HopAddress;
+use postern_core::smtp::address::{Address, ReversePath};
 
 /// The mail gate of a Kubernetes cluster.
 #[derive(Debug, Parser)]
@@ -23,6 +25,8 @@ pub enum Command {
     Serve(Serve),
     /// Show everything that is wrong with a folder of manifests.
     Check(Check),
+    /// Send one small message to a server, and show what it says.
+    Probe(Probe),
 }
 
 /// Options of `serve`. Each can be given as an environment variable.
@@ -73,6 +77,23 @@ pub struct Check {
     pub pipe_dir: Option<PathBuf>,
 }
 
+/// Options of `probe`.
+#[derive(Debug, Clone, Args)]
+pub struct Probe {
+    /// The server: a name or an address, and a port.
+    #[arg(value_name = "HOST:PORT", value_parser = host_and_port)]
+    pub server: HopAddress,
+    /// Sender of the envelope; empty for the null sender.
+    #[arg(long, value_name = "ADDRESS", default_value = "", value_parser = sender)]
+    pub from: ReversePath,
+    /// Recipient of the envelope.
+    #[arg(long, value_name = "ADDRESS", value_parser = recipient)]
+    pub to: Address,
+    /// When to give up.
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = duration)]
+    pub timeout: Duration,
+}
+
 /// Where manifests come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub enum ManifestOrigin {
@@ -111,6 +132,21 @@ fn duration(text: &str) -> Result<Duration, String> {
     Duration::try_from(parsed).map_err(|_| "a time cannot be negative".to_owned())
 }
 
+/// `mx.example.org:25`, `[2001:db8::1]:25`
+fn host_and_port(text: &str) -> Result<HopAddress, String> {
+    let parsed = text.rsplit_once(':').and_then(|(host, port)| Some((host, port.parse().ok()?)));
+    let (host, port) = parsed.filter(|(host, _)| !host.is_empty()).ok_or("expected HOST:PORT")?;
+    Ok(HopAddress { host: host.into(), port })
+}
+
+fn sender(text: &str) -> Result<ReversePath, String> {
+    if text.is_empty() { Ok(ReversePath::Null) } else { recipient(text).map(ReversePath::from) }
+}
+
+fn recipient(text: &str) -> Result<Address, String> {
+    Address::parse(text).map_err(|error| error.to_string())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -129,6 +165,21 @@ mod tests {
         assert_eq!((serve.drain_delay, serve.drain_timeout), (Duration::ZERO, Duration::from_secs(30)));
         assert_eq!(serve.log_format, LogFormat::Text);
         assert!(Cli::try_parse_from(["postern", "serve"]).is_err());
+    }
+
+    #[test]
+    fn a_probe_needs_a_server_and_a_recipient() {
+        let probe = |arguments: &[&str]| {
+            Cli::try_parse_from(["postern", "probe"].iter().chain(arguments)).map(|cli| cli.command)
+        };
+        let Command::Probe(found) = probe(&["--to", "a@example.org", "[2001:db8::1]:25"]).unwrap() else {
+            panic!()
+        };
+        assert_eq!((&*found.server.host, found.server.port), ("[2001:db8::1]", 25));
+        for wrong in [&["mx.example.org:25"][..], &["--to", "a@b", "mx.example.org"], &["--to", "a", "mx:25"]]
+        {
+            assert!(probe(wrong).is_err(), "{wrong:?}");
+        }
     }
 
     #[test]

@@ -91,7 +91,7 @@ fn resize(messages: &MessageStore, policy: &Snapshot) {
 }
 
 /// The name that the system has, or `localhost` when it has none.
-fn own_hostname() -> Arc<str> {
+pub(crate) fn own_hostname() -> Arc<str> {
     rustix::system::uname()
         .nodename()
         .to_str()

@@ -19,6 +19,7 @@ pub mod listener;
 pub mod lookup_files;
 pub mod message;
 pub mod metrics;
+pub mod probe;
 pub mod reload;
 pub mod sender_auth;
 pub mod serve;

@@ -6,11 +6,11 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::Parser;
 use postern_server::check::Findings;
-use postern_server::cli::{Check, Cli, Command, LogFormat, ManifestOrigin, Serve};
+use postern_server::cli::{Check, Cli, Command, LogFormat, ManifestOrigin, Probe, Serve};
 use postern_server::folder::Folder;
 use postern_server::reload::StartError;
 use postern_server::serve::ServeError;
-use postern_server::{connection, serve};
+use postern_server::{connection, probe, serve};
 use tracing_subscriber::EnvFilter;
 
 #[global_allocator]
@@ -24,6 +24,7 @@ fn main() -> ExitCode {
         _ if installed.is_err() => Err(anyhow::anyhow!("another TLS provider is installed already")),
         Command::Serve(options) => run(options),
         Command::Check(options) => check(options),
+        Command::Probe(options) => send_probe(options),
     };
     done.unwrap_or_else(|error| {
         complain(&format!("postern: {error:#}"));
@@ -65,6 +66,14 @@ fn check(options: &Check) -> anyhow::Result<ExitCode> {
         _ => {}
     }
     Ok(if findings.faults.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn send_probe(options: &Probe) -> anyhow::Result<ExitCode> {
+    log_to_stderr(LogFormat::Text);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("no runtime")?;
+    let reply = runtime.block_on(probe::send(options))?;
+    writeln!(io::stdout(), "{reply}").context("standard output")?;
+    Ok(if reply.is_positive() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn log_to_stderr(format: LogFormat) {

@@ -43,3 +43,15 @@ allowPrivilegeEscalation: false
 readOnlyRootFilesystem: true
 capabilities: {drop: [ALL]}
 {{- end -}}
+
+{{/* The listener for a first message: `smtp` or the first by name, but none that begins with TLS. */}}
+{{- define "postern.plainListener" -}}
+{{- $plain := list -}}
+{{- range $name, $listener := .Values.listeners -}}
+{{- if not (dig "tls" "implicit" false ($listener.spec | default dict)) -}}
+{{- $plain = append $plain $name -}}
+{{- end -}}
+{{- end -}}
+{{- $plain = $plain | default (keys .Values.listeners) | sortAlpha -}}
+{{- has "smtp" $plain | ternary "smtp" (first $plain) -}}
+{{- end -}}
