@@ -1,5 +1,8 @@
 //! What every custom resource is told about itself.
 
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+
 use postern_crds::value::{Condition, ObjectStatus, SettingsStatus};
 use postern_crds::{Fault, ObjectRef};
 use serde::Serialize;
@@ -10,6 +13,7 @@ use super::document::Document;
 use super::inventory::Inventory;
 use super::parts::Parts;
 use super::{Hold, Inputs, Notice, PodReport, StatusWrite};
+use crate::json::at;
 
 /// Everything that conditions follow from.
 pub(super) struct Verdicts<'a> {
@@ -67,7 +71,28 @@ impl Verdicts<'_> {
         if &*object.kind == SETTINGS {
             verdicts.extend([self.baseline(), self.converged()]);
         }
+        if &*object.kind == "MtaListener" {
+            verdicts.push(self.exposed(resource));
+        }
         verdicts
+    }
+
+    /// Whether clients can come to every port of a listener. Nothing keeps a listener from being of use without:
+    /// a load balancer may go to pods directly.
+    fn exposed(&self, listener: &Document) -> Verdict {
+        let addresses = at(&listener.value, &["spec", "bind"]).as_array().into_iter().flatten();
+        let ports =
+            addresses.filter_map(|address| Some(address.as_str()?.parse::<SocketAddr>().ok()?.port()));
+        let closed: BTreeSet<u16> = ports.filter(|port| !self.inputs.exposed.contains(port)).collect();
+        if closed.is_empty() {
+            return Verdict::good(EXPOSED, "ServicePort");
+        }
+        let closed = closed.iter().map(u16::to_string).collect::<Vec<_>>().join(", ");
+        Verdict::bad(
+            EXPOSED,
+            "NoServicePort",
+            format!("no Service leads to port {closed} of the pods; add it to `listeners` of the chart"),
+        )
     }
 
     fn accepted(&self, object: &ObjectRef) -> Verdict {
@@ -250,6 +275,7 @@ const RESOLVED: &str = "ResolvedRefs";
 const PROGRAMMED: &str = "Programmed";
 const BASELINE: &str = "Baseline";
 const CONVERGED: &str = "Converged";
+const EXPOSED: &str = "Exposed";
 const TRUE: &str = "True";
 const FALSE: &str = "False";
 /// Reasons that are worth an event; what is only a matter of time is not.

@@ -19,6 +19,7 @@ mod target;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -53,6 +54,8 @@ pub struct Inputs {
     pub pods: Vec<PodReport>,
     /// The folder of programs that an MtaPipe may run in the pods; none when they have none.
     pub pipe_dir: Option<PathBuf>,
+    /// The ports of the pods that Services lead to.
+    pub exposed: BTreeSet<u16>,
     /// The time, for conditions that change.
     pub now: Timestamp,
 }

@@ -23,7 +23,7 @@ pub struct Source {
     config: Config,
 }
 
-/// Everything that is watched: our kinds, what they may name, and the pods with these labels.
+/// Everything that is watched: our kinds, what they may name, the pods with these labels, and Services.
 #[must_use]
 pub fn sources(pods: &str) -> Vec<Source> {
     let (group, version) = API_VERSION.split_once('/').unwrap_or(("", API_VERSION));
@@ -46,6 +46,7 @@ pub fn sources(pods: &str) -> Vec<Source> {
         core("Secret", "secrets", secrets),
         core("ConfigMap", "configmaps", Config::default()),
         core("Pod", "pods", Config::default().labels(pods)),
+        core("Service", "services", Config::default()),
     ];
     ours.chain(others).collect()
 }
@@ -145,6 +146,6 @@ mod tests {
 
     #[test]
     fn every_kind_is_watched() {
-        assert_eq!(sources("app=postern").len(), KINDS.len() + 3);
+        assert_eq!(sources("app=postern").len(), KINDS.len() + 4);
     }
 }

@@ -30,6 +30,7 @@ impl World {
     #[must_use]
     pub fn inputs(&self, names: &Names, pipe_dir: Option<PathBuf>) -> Inputs {
         let mut inputs = Inputs { pipe_dir, now: Timestamp::now(), ..Inputs::default() };
+        inputs.exposed = self.exposed();
         let config_parts: Vec<String> = names.config_parts().collect();
         let secret_parts: Vec<String> = names.secret_parts().collect();
         for (object, value) in &self.lock().objects {

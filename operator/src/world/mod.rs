@@ -1,5 +1,6 @@
 //! What the API server has, as far as it concerns one release, kept up to date by watches.
 
+mod exposure;
 mod follow;
 mod inputs;
 

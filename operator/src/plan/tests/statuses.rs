@@ -48,6 +48,21 @@ fn a_pod_that_refuses_is_quoted() {
 }
 
 #[test]
+fn a_listener_that_no_service_leads_to_says_so() {
+    let mut cluster = Cluster::new();
+    cluster.apply("MtaListener", "extra", json!({"bind": ["0.0.0.0:2465", "[::]:2466"]}));
+    cluster.inputs.exposed = [2525, 2465].into();
+    cluster.converge();
+    let (exposed, message) = cluster.condition("MtaListener", "extra", "Exposed");
+    assert_eq!(exposed, "False NoServicePort");
+    assert_eq!(message, "no Service leads to port 2466 of the pods; add it to `listeners` of the chart");
+    assert_eq!(cluster.condition("MtaListener", "extra", "Programmed").0, "True InForce");
+    cluster.inputs.exposed.insert(2466);
+    cluster.converge();
+    assert_eq!(cluster.condition("MtaListener", "extra", "Exposed").0, "True ServicePort");
+}
+
+#[test]
 fn settings_carry_the_revision_and_count_pods() {
     let mut cluster = Cluster::new();
     cluster.apply("MtaSettings", "default", json!({}));
