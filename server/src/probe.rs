@@ -84,7 +84,7 @@ async fn message(options: &Probe, id: &str) -> io::Result<Content> {
     );
     let mut writer = store.writer(Allotment::default());
     writer.write(text.as_bytes()).await;
-    writer.finish().await.map(Content::unchanged).map_err(|refusal| io::Error::other(refusal))
+    writer.finish().await.map(Content::unchanged).map_err(io::Error::other)
 }
 
 /// Tells one probe from another in logs and mailboxes.

@@ -92,6 +92,16 @@ impl Gate {
     /// # Errors
     /// As for [`Self::start`].
     pub fn launch(config: &Path, how: &Launch<'_>) -> Result<Self> {
+        let mut gate = Self::begin(config, how)?;
+        gate.wait_ready()?;
+        Ok(gate)
+    }
+
+    /// As [`Self::launch`], without waiting until it is ready.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn begin(config: &Path, how: &Launch<'_>) -> Result<Self> {
         let home = TempDir::with_prefix("postern-gate-")?;
         let admin = Port::reserve()?;
         let mut command = match how.cgroup {
@@ -105,9 +115,7 @@ impl Gate {
         command.arg("serve").arg("--config").arg(config).arg("--admin").arg(admin.address().to_string());
         command.args(&how.arguments).current_dir(home.path());
         let log = home.path().join("log");
-        let mut gate = Self { program: Program::start("postern", command, &log, Ending::Kill)?, admin, home };
-        gate.wait_ready()?;
-        Ok(gate)
+        Ok(Self { program: Program::start("postern", command, &log, Ending::Kill)?, admin, home })
     }
 
     /// The process.
