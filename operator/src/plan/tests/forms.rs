@@ -109,15 +109,19 @@ fn a_deleted_route_stays_while_it_is_named() {
 #[test]
 fn what_no_pod_could_serve_is_not_accepted_and_everything_else_goes_on() {
     let mut cluster = Cluster::new();
-    cluster.apply("MtaGreylist", "default", json!({}));
+    cluster.apply(
+        "MtaDirectory",
+        "tokens",
+        json!({"type": "Oidc", "issuer": "https://id.example.org", "audience": "mail"}),
+    );
     cluster.apply("MtaRoute", "sink", discard());
     cluster.converge();
-    assert!(!cluster.mounted().contains_key("MtaGreylist/default"));
+    assert!(!cluster.mounted().contains_key("MtaDirectory/tokens"));
     assert!(cluster.mounted().contains_key("MtaRoute/sink"));
-    let (accepted, message) = cluster.condition("MtaGreylist", "default", "Accepted");
+    let (accepted, message) = cluster.condition("MtaDirectory", "tokens", "Accepted");
     assert_eq!(
         (accepted.as_str(), message.as_str()),
-        ("False Invalid", "spec: this version of Postern cannot do that yet")
+        ("False Invalid", "spec.type: this version of Postern cannot do that yet")
     );
 }
 

@@ -40,10 +40,15 @@ fn what_an_object_names_need_not_be_there_yet() {
 fn what_no_pod_could_serve_is_refused_whatever_else_is_wrong() {
     let mut cluster = Cluster::new();
     cluster.apply("MtaDomain", "dangling", json!({"name": "example.org", "route": "later"}));
-    let review = about(&mut cluster, "MtaGreylist", "default", json!({}));
+    let review = about(
+        &mut cluster,
+        "MtaDirectory",
+        "tokens",
+        json!({"type": "Oidc", "issuer": "https://id.example.org", "audience": "mail"}),
+    );
     assert_eq!(
         texts(&review.faults),
-        ["MtaGreylist/default spec: this version of Postern cannot do that yet"]
+        ["MtaDirectory/tokens spec.type: this version of Postern cannot do that yet"]
     );
 }
 
