@@ -137,10 +137,15 @@ impl Hop {
     /// # Errors
     /// When it cannot listen.
     pub fn start(protocol: Protocol) -> Result<Self> {
-        Self::with_extensions(
-            protocol,
-            &["PIPELINING", "8BITMIME", "SMTPUTF8", "ENHANCEDSTATUSCODES", "SIZE 0", "DSN"],
-        )
+        Self::with_extensions(protocol, &MODERN)
+    }
+
+    /// Starts a hop with the same extensions on a socket that is there already.
+    ///
+    /// # Errors
+    /// When it cannot listen.
+    pub fn on(listener: TcpListener, protocol: Protocol) -> Result<Self> {
+        Self::serve(listener, protocol, &MODERN)
     }
 
     /// Starts a hop that announces exactly these extensions. `CHUNKING` is understood.
@@ -149,6 +154,10 @@ impl Hop {
     /// When it cannot listen.
     pub fn with_extensions(protocol: Protocol, extensions: &[&str]) -> Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("the next hop cannot listen")?;
+        Self::serve(listener, protocol, extensions)
+    }
+
+    fn serve(listener: TcpListener, protocol: Protocol, extensions: &[&str]) -> Result<Self> {
         let address = listener.local_addr()?;
         let extensions = extensions.iter().map(|keyword| (*keyword).to_owned()).collect();
         let shared =
@@ -312,3 +321,5 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
         });
     }
 }
+
+const MODERN: [&str; 6] = ["PIPELINING", "8BITMIME", "SMTPUTF8", "ENHANCEDSTATUSCODES", "SIZE 0", "DSN"];
