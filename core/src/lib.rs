@@ -10,6 +10,7 @@ pub mod expr;
 pub mod handoff;
 pub mod hook;
 pub mod message;
+pub mod milter;
 pub mod policy;
 pub mod rspamd;
 pub mod session;
