@@ -46,7 +46,6 @@ pub fn unsupported(policy: &Policy) -> Vec<Unsupported> {
     let mut all = Vec::new();
     let mut refuse =
         |kind, name: &Arc<str>, path| all.push(Unsupported { kind, name: Arc::clone(name), path });
-    filters.milters.iter().for_each(|milter| refuse("MtaMilter", &milter.process.name, "spec"));
     filters.scripts.values().for_each(|script| refuse("MtaSieveScript", &script.name, "spec"));
     for directory in policy.directories.iter() {
         match directory.source {

@@ -298,6 +298,13 @@ impl Session {
         self.transaction().map_or(self.client.id, |transaction| transaction.id)
     }
 
+    /// Queue id of the open transaction, else of the one that the next MAIL would open.
+    #[must_use]
+    pub fn transaction_id(&self) -> TraceId {
+        self.transaction()
+            .map_or_else(|| self.client.id.of_transaction(self.transactions), |transaction| transaction.id)
+    }
+
     fn decide(&self, now: Timestamp, event: &Event, inquiry: &Inquiry<'_>) -> Result<Step, Halt> {
         match event {
             Event::Connected => self.connected(inquiry),

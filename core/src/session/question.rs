@@ -77,6 +77,14 @@ pub struct Consultation {
     pub subject: Subject,
 }
 
+impl Consultation {
+    /// Whether milters are among those who are asked.
+    #[must_use]
+    pub fn asks_milters(&self) -> bool {
+        self.calls.iter().any(|call| matches!(call, Call::Milter(_)))
+    }
+}
+
 /// What filters are asked about.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Subject {
@@ -111,6 +119,8 @@ pub enum Subject {
         recipient: Box<Recipient>,
         /// Its parameters as they were written.
         parameters: Arc<[String]>,
+        /// Whom it stands for, in comparison form: itself, or the members of a list. Empty before that is known.
+        members: Arc<[Box<str>]>,
     },
     /// Data: the message in hand.
     Message {

@@ -41,13 +41,14 @@ impl Session {
         if transaction.doomed {
             return Ok(Step::new(Change::Doomed(recipient), Action::Reply(replies::RECIPIENT_OK)));
         }
-        let sender = match self.ask_filters_of_rcpt(FilterGroup::ButMilters, &recipient, rcpt, inquiry)? {
-            Judgement::Pass(modifications) => take_over(modifications, &mut recipient),
-            Judgement::Doomed => {
-                return Ok(accepted(Accepted { doomed: Some(recipient), ..Accepted::default() }));
-            }
-            Judgement::Stop(action) => return Ok(Step::action(action)),
-        };
+        let sender =
+            match self.ask_filters_of_rcpt(FilterGroup::ButMilters, &recipient, &[], rcpt, inquiry)? {
+                Judgement::Pass(modifications) => take_over(modifications, &mut recipient),
+                Judgement::Doomed => {
+                    return Ok(accepted(Accepted { doomed: Some(recipient), ..Accepted::default() }));
+                }
+                Judgement::Stop(action) => return Ok(Step::action(action)),
+            };
         self.rewrite_recipient(&mut recipient, inquiry)?;
         if let Some(step) = known(transaction, &recipient.address) {
             return Ok(step);
@@ -58,7 +59,7 @@ impl Session {
             Resolution::Unknown => return Ok(self.recipient_error(transaction, replies::NO_SUCH_MAILBOX)),
         };
         self.check_rates(&recipient, inquiry)?;
-        let keys = resolved.iter().map(|one| Box::from(one.address.key())).collect();
+        let keys: Vec<Box<str>> = resolved.iter().map(|one| one.address.key().into()).collect();
         let new: Vec<_> =
             resolved.into_iter().filter(|one| !transaction.envelope.has(one.address.key())).collect();
         if let Some(refusal) = self.verify(transaction, &new, inquiry)? {
@@ -68,7 +69,7 @@ impl Session {
             });
         }
         // Milters hear of a recipient when every check of ours has passed, as with other servers.
-        match self.ask_filters_of_rcpt(FilterGroup::Milters, &recipient, rcpt, inquiry)? {
+        match self.ask_filters_of_rcpt(FilterGroup::Milters, &recipient, &keys, rcpt, inquiry)? {
             Judgement::Pass(_) => Ok(accepted(Accepted { new, keys, doomed: None, sender })),
             Judgement::Doomed => {
                 Ok(Step::new(Change::Doomed(recipient), Action::Reply(replies::RECIPIENT_OK)))
@@ -93,6 +94,7 @@ impl Session {
         &self,
         group: FilterGroup,
         recipient: &Recipient,
+        members: &[Box<str>],
         rcpt: &Rcpt,
         inquiry: &Inquiry<'_>,
     ) -> Result<Judgement, Halt> {
@@ -104,6 +106,7 @@ impl Session {
         let subject = || Subject::Recipient {
             recipient: Box::new(recipient.clone()),
             parameters: Arc::from(&*rcpt.raw_parameters),
+            members: members.into(),
         };
         Ok(Judgement::of(self.consult(&view, inquiry, Stage::Rcpt, group, script, subject)?))
     }

@@ -52,9 +52,14 @@ impl Connection {
             Question::Greylist { sender, recipient } => {
                 Answer::Admitted(self.has_waited(&sender, &recipient).await)
             }
-            Question::Consult(consultation) => Answer::Verdict(
-                self.panel.consult(&self.gate, &self.session, self.kept.as_ref(), &consultation).await,
-            ),
+            Question::Consult(consultation) => {
+                if consultation.asks_milters() {
+                    self.refusable = None;
+                }
+                Answer::Verdict(
+                    self.panel.consult(&self.gate, &self.session, self.kept.as_ref(), &consultation).await,
+                )
+            }
         }
     }
 

@@ -18,7 +18,7 @@ use jiff::Timestamp;
 use postern_core::session::event::{Action, ChunkEnd, Event, Reception, Tls};
 use postern_core::session::id::TraceId;
 use postern_core::session::{Client, Session};
-use postern_core::smtp::command::{Command, Utf8Addresses, Verb};
+use postern_core::smtp::command::{Command, Rcpt, Utf8Addresses, Verb};
 use postern_core::smtp::line::Line;
 use postern_core::smtp::reply::Reply;
 use postern_core::verdict::Stage;
@@ -66,13 +66,14 @@ pub async fn serve(accepted: Accepted, gate: Arc<Gate>) {
         incoming: None,
         kept: None,
         panel: Panel::default(),
+        refusable: None,
         in_transaction: None,
         stage: Some(Stage::Connect),
     };
     if let Err(error) = connection.run().await {
         tracing::debug!(%id, %remote, %error, "connection lost");
     }
-    connection.panel.leave().await;
+    connection.panel.leave();
     drop((open, permit));
 }
 
@@ -91,6 +92,8 @@ struct Connection {
     kept: Option<Whole>,
     /// What filters keep of this session.
     panel: Panel,
+    /// A recipient of which filters would hear if it were refused before they are asked.
+    refusable: Option<Box<Rcpt>>,
     in_transaction: Option<InTransaction>,
     /// The stage that replies belong to.
     stage: Option<Stage>,
@@ -142,6 +145,9 @@ impl Connection {
             Action::Listen => Next::Command,
             Action::Reply(reply) => {
                 self.reply(&reply);
+                if let Some(rcpt) = self.refusable.take().filter(|_| !reply.is_positive()) {
+                    self.panel.recipient_refused(&self.gate, &self.session, &rcpt, &reply).await;
+                }
                 Next::Command
             }
             Action::ReplyEach(replies) => {
@@ -201,6 +207,12 @@ impl Connection {
                     return Ok(match Command::parse(line, utf8) {
                         Ok(command) => {
                             self.stage = stage_of(command.verb());
+                            self.refusable = match &command {
+                                Command::Rcpt(rcpt) if self.panel.wants_refused_recipients() => {
+                                    Some(rcpt.clone())
+                                }
+                                _ => None,
+                            };
                             Event::Command(Ok(command))
                         }
                         Err(refusal) => {

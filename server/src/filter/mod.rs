@@ -29,6 +29,9 @@ use postern_core::policy::filter::Mode;
 use postern_core::session::Session;
 use postern_core::session::consult::{Call, Rule};
 use postern_core::session::question::{Consultation, Subject};
+use postern_core::smtp::address::ForwardPath;
+use postern_core::smtp::command::Rcpt;
+use postern_core::smtp::reply::Reply;
 use postern_core::verdict::{Stage, Verdict};
 use tokio::time::{Instant, timeout_at};
 
@@ -47,14 +50,16 @@ use crate::snapshot::chain;
 pub struct Filters {
     health: Health,
     http: HttpClient,
+    milters: milter::TlsClients,
 }
 
 impl Filters {
-    /// Another policy is in force: connections that nobody in it asks for are closed.
+    /// Another policy is in force: connections and TLS settings that nobody in it asks for are dropped.
     pub fn in_force(&self, filters: &policy::Filters) {
         let of_hooks = filters.hooks.iter().map(|hook| &hook.tls);
         let in_use: Vec<_> = of_hooks.chain(filters.spam_filter.iter().map(|filter| &filter.tls)).collect();
         self.http.retain(|tls| in_use.contains(&tls));
+        self.milters.retain(&filters.milters);
     }
 }
 
@@ -143,14 +148,33 @@ impl Panel {
         }
     }
 
+    /// Whether a filter has asked to hear of recipients that were refused before filters are asked.
+    pub(crate) fn wants_refused_recipients(&self) -> bool {
+        self.milters.wants_refused_recipients()
+    }
+
+    /// Tells those filters of such a recipient. What they say to it changes nothing.
+    pub(crate) async fn recipient_refused(
+        &mut self,
+        gate: &Arc<Gate>,
+        session: &Session,
+        rcpt: &Rcpt,
+        reply: &Reply,
+    ) {
+        let (Some(envelope), ForwardPath::Mailbox(address)) = (session.envelope(), &rcpt.to) else { return };
+        let (stage, subject) = (Stage::Rcpt, &Subject::Nothing);
+        let case = Case { gate, session, stage, subject, envelope, message: None };
+        self.milters.tell_refused(&case, address, &rcpt.raw_parameters, reply).await;
+    }
+
     /// No transaction is open any more: filters that keep one forget it.
     pub(crate) async fn transaction_over(&mut self) {
         self.milters.abort().await;
     }
 
     /// The session is over.
-    pub(crate) async fn leave(self) {
-        self.milters.quit().await;
+    pub(crate) fn leave(self) {
+        self.milters.quit();
     }
 }
 
