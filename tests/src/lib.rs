@@ -20,6 +20,7 @@ pub mod hop;
 pub mod http;
 pub mod maildir;
 pub mod manifests;
+pub mod milter;
 pub mod peers;
 pub mod port;
 pub mod process;

@@ -1,5 +1,6 @@
 //! Real mail programs of the system, each with a private configuration, private folders and private ports.
 
+pub mod clamav;
 pub mod dkimpy;
 pub mod dovecot;
 pub mod milter;
@@ -8,10 +9,13 @@ pub mod opendkim;
 pub mod opendmarc;
 pub mod openssl;
 pub mod postfix;
+pub mod recorder;
 pub mod redis;
 pub mod rspamd;
 pub mod sink;
+pub mod spamassassin;
 pub mod swaks;
+pub mod tls_proxy;
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;

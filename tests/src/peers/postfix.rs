@@ -32,7 +32,7 @@ impl Postfix {
     /// # Errors
     /// When its folders cannot be made or it does not come up; the error carries its log.
     pub fn start(mailboxes: &[&str]) -> Result<Self> {
-        Self::launch(mailboxes, None)
+        Self::launch(mailboxes, None, "")
     }
 
     /// As [`Self::start`], with STARTTLS and a second port for implicit TLS.
@@ -40,10 +40,23 @@ impl Postfix {
     /// # Errors
     /// As for [`Self::start`].
     pub fn with_tls(mailboxes: &[&str], pair: &Pair) -> Result<Self> {
-        Self::launch(mailboxes, Some(pair))
+        Self::launch(mailboxes, Some(pair), "")
     }
 
-    fn launch(mailboxes: &[&str], pair: Option<&Pair>) -> Result<Self> {
+    /// As [`Self::start`], with a milter that every message has to pass.
+    ///
+    /// # Errors
+    /// As for [`Self::start`].
+    pub fn with_milter(mailboxes: &[&str], milter: SocketAddr) -> Result<Self> {
+        let settings = format!(
+            "smtpd_milters = inet:{}:{}\nmilter_default_action = tempfail\n",
+            milter.ip(),
+            milter.port()
+        );
+        Self::launch(mailboxes, None, &settings)
+    }
+
+    fn launch(mailboxes: &[&str], pair: Option<&Pair>, settings: &str) -> Result<Self> {
         let home = super::open_home("postern-postfix-")?;
         let (port, implicit) = (Port::reserve()?, Port::reserve()?);
         for folder in ["config", "queue", "data", "mail"] {
@@ -52,6 +65,7 @@ impl Postfix {
         process::run(Command::new("chown").arg("postfix").arg(home.path().join("data")))?;
         chown(home.path().join("mail"), Some(MAIL_USER), Some(MAIL_USER))?;
         let (mut main, mut master) = (main_cf(&home, mailboxes), master_cf(&port));
+        main.push_str(settings);
         if let Some(pair) = pair {
             let chain = home.path().join("config/tls.pem");
             fs::write(&chain, format!("{}{}", pair.key, pair.certificate))?;

@@ -42,7 +42,15 @@ impl Rspamd {
         Self::configured(|home, port| own_rules(home, port, rules))
     }
 
-    /// Where its normal worker listens.
+    /// Starts an instance that is a milter: its proxy worker. It asks nobody, and adds the field X-Spamd-Bar.
+    ///
+    /// # Errors
+    /// When it does not come up.
+    pub fn milter() -> Result<Self> {
+        Self::configured(|home, port| Ok(milter(home, port)))
+    }
+
+    /// Where its worker listens.
     pub fn address(&self) -> SocketAddr {
         self.port.address()
     }
@@ -93,7 +101,8 @@ impl Rspamd {
 fn authentication(home: &Path, dns: SocketAddr, port: &Port) -> Result<String> {
     let modules = ["spf", "dmarc", "arc", "milter_headers"];
     let modules = modules.map(|name| format!("path = \"/usr/share/rspamd/plugins/{name}.lua\";")).join(" ");
-    Ok(common(home, port, "filters = \"dkim\";", &format!("nameserver = [\"{}:{}\"];", dns.ip(), dns.port()))
+    Ok(common(home, "filters = \"dkim\";", &format!("nameserver = [\"{}:{}\"];", dns.ip(), dns.port()))
+        + &normal_worker(port)
         + &format!(
             "lua = \"/usr/share/rspamd/rules/rspamd.lua\";
              modules {{ {modules} }}
@@ -107,7 +116,8 @@ fn own_rules(home: &Path, port: &Port, rules: &str) -> Result<String> {
     let file = home.join("rules.lua");
     fs::write(&file, rules)?;
     // It asks nobody: this is the address of a name server that is not there.
-    Ok(common(home, port, "filters = \"\";", "nameserver = [\"127.0.0.1:1\"];")
+    Ok(common(home, "filters = \"\";", "nameserver = [\"127.0.0.1:1\"];")
+        + &normal_worker(port)
         + &format!(
             "lua = \"{}\";
              metric {{ name = \"default\"; subject = \"*** SPAM *** %s\"; actions {{ reject = 1000; }} }}\n",
@@ -115,13 +125,29 @@ fn own_rules(home: &Path, port: &Port, rules: &str) -> Result<String> {
         ))
 }
 
-fn common(home: &Path, port: &Port, options: &str, dns: &str) -> String {
-    let (home, address) = (home.display(), port.address());
+fn milter(home: &Path, port: &Port) -> String {
+    let address = port.address();
+    common(home, "filters = \"\";", "nameserver = [\"127.0.0.1:1\"];")
+        + &format!(
+            "worker \"rspamd_proxy\" {{ bind_socket = \"{address}\"; count = 1; milter = yes; timeout = 30s;
+               upstream \"local\" {{ default = yes; self_scan = yes; }} }}
+             lua = \"/usr/share/rspamd/rules/rspamd.lua\";
+             modules {{ path = \"/usr/share/rspamd/plugins/milter_headers.lua\"; }}
+             milter_headers {{ use = [\"x-spamd-bar\"]; skip_local = false; skip_authenticated = false; }}
+             metric {{ name = \"default\"; actions {{ reject = 15; }} }}\n"
+        )
+}
+
+fn normal_worker(port: &Port) -> String {
+    format!("worker \"normal\" {{ bind_socket = \"{}\"; count = 1; }}\n", port.address())
+}
+
+fn common(home: &Path, options: &str, dns: &str) -> String {
+    let home = home.display();
     format!(
         "options {{ pidfile = \"{home}/pid\"; rundir = \"{home}\"; dbdir = \"{home}\"; tempdir = \"{home}\";
            control_socket = \"{home}/control mode=0600\"; local_addrs = []; {options} url_tld = \"{home}/suffixes\";
            dns {{ {dns} timeout = 1s; retransmits = 2; sockets = 2; }} }}
-         logging {{ type = \"console\"; level = \"warning\"; }}
-         worker \"normal\" {{ bind_socket = \"{address}\"; count = 1; }}\n"
+         logging {{ type = \"console\"; level = \"warning\"; }}\n"
     )
 }
