@@ -4,7 +4,7 @@
 use std::fs;
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
 use postern_tests::client::Client;
@@ -52,6 +52,16 @@ fn start(script: &str, arguments: &[&str], port: &Port, home: &TempDir) -> Resul
     Ok(program)
 }
 
+/// Whether the milter can run: it is written for Debian's own Python and its package python3-milter.
+fn has_python_milter() -> Result<bool> {
+    let there = Command::new("/usr/bin/python3").args(["-c", "import Milter"]).stderr(Stdio::null()).status();
+    if there.is_ok_and(|status| status.success()) {
+        Ok(true)
+    } else {
+        require::skip("not installed: python3-milter")
+    }
+}
+
 /// The fields that the filters have added, from the top.
 fn marks(text: &str) -> Vec<&str> {
     text.lines().filter(|line| line.starts_with("X-Filter:")).collect()
@@ -59,14 +69,17 @@ fn marks(text: &str) -> Vec<&str> {
 
 #[test]
 fn one_message_goes_through_filters_of_every_kind_in_order() -> Result<()> {
-    if !require::peers(&["python3", "rspamd"])? {
+    if !require::peers(&["python3", "rspamd"])? || !has_python_milter()? {
         return Ok(());
     }
     let home = TempDir::with_prefix("postern-example-")?;
-    let (smtp, hook) = (Port::reserve()?, Port::reserve()?);
+    let (smtp, hook, milter) = (Port::reserve()?, Port::reserve()?, Port::reserve()?);
     let rspamd = Rspamd::with_rules(&file_of_tree("examples/filters/rspamd.lua")?)?;
     let _hook = start("hook.py", &[&hook.number().to_string()], &hook, &home)?;
+    let socket = format!("inet:{}@127.0.0.1", milter.number());
+    let _milter = start("marker.py", &[&socket], &milter, &home)?;
     let folder = manifests(&[
+        ("8891", milter.number().to_string()),
         ("127.0.0.1:2525", smtp.address().to_string()),
         ("127.0.0.1:11333", rspamd.address().to_string()),
         ("127.0.0.1:8080", hook.address().to_string()),
