@@ -99,7 +99,9 @@ impl Deliberation {
             // Before Data there is no message, and no more of the envelope than the command in hand.
             let counts = |one: &Modification| match one {
                 Modification::SetSender(..) => true,
-                Modification::SetRecipient(_) => self.stage == Stage::Rcpt,
+                Modification::SetRecipient(_) | Modification::SetRecipientParameters(_) => {
+                    self.stage == Stage::Rcpt
+                }
                 _ => false,
             };
             let counting: Vec<_> = modifications.into_iter().filter(counts).collect();
@@ -209,6 +211,7 @@ mod tests {
     fn a_dropped_message_is_shown_to_nobody_else() {
         let generated = crate::verdict::Generated {
             sender: crate::smtp::address::ReversePath::Null,
+            parameters: Default::default(),
             recipient: Recipient { address: address("b@example.org"), parameters: Default::default() },
             message: crate::verdict::GeneratedMessage::InHand,
         };

@@ -61,6 +61,11 @@ impl Envelope {
                         last.address = address;
                     }
                 }
+                Modification::SetRecipientParameters(parameters) => {
+                    if let Some(last) = self.recipients.last_mut() {
+                        last.parameters = *parameters;
+                    }
+                }
                 Modification::Edit(_)
                 | Modification::Quarantine(_)
                 | Modification::Generate(_)

@@ -63,8 +63,10 @@ pub enum Modification {
     AddRecipient(Address, Option<Box<RcptParameters>>),
     /// Remove a recipient; compared in the comparison form.
     RemoveRecipient(Address),
-    /// Replace the recipient of the current command (before DATA).
+    /// Replace the last recipient; before DATA that is the one of the current command.
     SetRecipient(Address),
+    /// Replace the parameters of the last recipient, likewise.
+    SetRecipientParameters(Box<RcptParameters>),
     /// A change to the message.
     Edit(crate::message::edit::Edit),
     /// Deliver to quarantine, for this reason.
@@ -80,6 +82,8 @@ pub enum Modification {
 pub struct Generated {
     /// Sender of its envelope.
     pub sender: ReversePath,
+    /// Parameters of its MAIL.
+    pub parameters: MailParameters,
     /// Who gets it.
     pub recipient: Recipient,
     /// What it holds, and whether its answer counts.

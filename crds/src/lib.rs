@@ -16,6 +16,7 @@ pub mod generate;
 pub mod kinds;
 mod load;
 mod node;
+pub mod sieve;
 mod suggest;
 mod support;
 pub mod value;

@@ -37,7 +37,7 @@ mod word;
 pub use expression::Expression;
 pub use facts::{Answers, DnsKind, Facts, Failure, Interrupt, Lookup, LookupFailure, System};
 pub use fault::Fault;
-pub use functions::{PureFunction, pure_functions};
+pub use functions::{PureFunction, pure_functions, reverse_name};
 pub use kinds::Kinds;
 pub use setting::{ConditionalSource, FieldPath, Setting};
 pub use target::{PriorityProfile, SaslMechanism, SaslMechanisms, Target, Text, TextList, Verify};

@@ -1,6 +1,8 @@
 //! What filters are configured: milters, Sieve scripts, pipes, hooks, the spam filter, the greylist.
 
+use std::any::Any;
 use std::collections::HashMap;
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -262,12 +264,40 @@ pub struct Greylist {
 }
 
 /// `MtaSieveScript`, active.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct SieveScript {
     /// Name in `script` fields and `include`, as written.
     pub name: Arc<str>,
-    /// Source text.
-    pub contents: Arc<str>,
+    /// What its text was compiled to.
+    pub program: Program,
+}
+
+/// A script in the form that the interpreter runs.
+///
+/// Decisions need no interpreter, so this crate does not know it: the loader puts a program of its language in,
+/// and the server, which runs that language, takes it out again. That way a script is compiled once, and a policy
+/// that exists holds no script that does not compile.
+#[derive(Clone)]
+pub struct Program(Arc<dyn Any + Send + Sync>);
+
+impl Program {
+    /// Takes a program of any interpreter.
+    #[must_use]
+    pub fn new<T: Any + Send + Sync>(program: Arc<T>) -> Self {
+        Self(program)
+    }
+
+    /// The program; none when it is one of another interpreter.
+    #[must_use]
+    pub fn get<T: Any + Send + Sync>(&self) -> Option<Arc<T>> {
+        Arc::clone(&self.0).downcast().ok()
+    }
+}
+
+impl fmt::Debug for Program {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Program")
+    }
 }
 
 /// `MtaSieveInterpreter`
@@ -301,6 +331,14 @@ pub struct SieveInterpreter {
     pub default_return_path: Setting<OptionalText>,
     /// Right side of generated message ids; unset: the hostname.
     pub message_id_hostname: Option<Arc<str>>,
+}
+
+impl SieveInterpreter {
+    /// Whether a run-time error is taken for a `keep`.
+    #[must_use]
+    pub fn keeps_on_error(&self) -> bool {
+        self.on_error == ScriptError::Keep
+    }
 }
 
 /// `MtaSieveInterpreter.onError`

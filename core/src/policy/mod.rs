@@ -30,6 +30,8 @@ pub use stage::{
 };
 pub use throttle::Throttle;
 
+use crate::smtp::address::Address;
+
 /// One revision of the policy, ready to run.
 ///
 /// The default value is what an empty folder means: every singleton at its documented default, no
@@ -74,4 +76,21 @@ pub struct Policy {
     pub routes: Routes,
     /// `MtaOutboundStrategy`
     pub outbound: OutboundStrategy,
+}
+
+impl Policy {
+    /// Whether an address is a mailbox of ours; nothing when only a directory outside can tell.
+    #[must_use]
+    pub fn knows_mailbox(&self, address: &Address) -> Option<bool> {
+        let Some(domain) = self.domains.get(address.key_domain()) else { return Some(false) };
+        let mut all_inline = true;
+        for directory in self.directories.of(domain) {
+            match directory.inline() {
+                Some(inline) if inline.get(address.key()).is_some() => return Some(true),
+                Some(_) => {}
+                None => all_inline = false,
+            }
+        }
+        all_inline.then_some(false)
+    }
 }

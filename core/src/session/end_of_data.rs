@@ -253,6 +253,7 @@ impl Session {
             let route = self.route_of(&generated.recipient.address, Some(whole), inquiry)?;
             Ok(Dispatch {
                 sender: generated.sender,
+                parameters: generated.parameters,
                 copy: Copy { recipient: generated.recipient, route },
                 content: match generated.message {
                     GeneratedMessage::InHand => DispatchContent::InHand(edits),
@@ -304,7 +305,8 @@ impl Changes {
                 Modification::SetSender(..)
                 | Modification::AddRecipient(..)
                 | Modification::RemoveRecipient(_)
-                | Modification::SetRecipient(_) => {}
+                | Modification::SetRecipient(_)
+                | Modification::SetRecipientParameters(_) => {}
             }
         }
         changes

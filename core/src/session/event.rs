@@ -10,6 +10,7 @@ use crate::message::header::{Header, HeaderTooLarge};
 use crate::policy::route::Route;
 use crate::smtp::address::ReversePath;
 use crate::smtp::command::Command;
+use crate::smtp::parameters::MailParameters;
 use crate::smtp::reply::Reply;
 
 /// Something that happened.
@@ -187,6 +188,8 @@ pub struct Copy {
 pub struct Dispatch {
     /// Sender of its envelope.
     pub sender: ReversePath,
+    /// Parameters of its MAIL.
+    pub parameters: MailParameters,
     /// To whom, and where.
     pub copy: Copy,
     /// What it holds.

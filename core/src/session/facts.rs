@@ -143,25 +143,10 @@ impl<'a> View<'a> {
             }
             Lookup::IsLocalAddress { address } => match Address::parse(address) {
                 Err(_) => Some(truth(false)),
-                Ok(address) => self.is_known_mailbox(&address).map(truth),
+                Ok(address) => self.session.policy.knows_mailbox(&address).map(truth),
             },
             _ => None,
         }
-    }
-
-    /// Whether an address is a mailbox of ours; nothing when only a directory outside can tell.
-    fn is_known_mailbox(&self, address: &Address) -> Option<bool> {
-        let policy = &self.session.policy;
-        let Some(domain) = policy.domains.get(address.key_domain()) else { return Some(false) };
-        let mut all_inline = true;
-        for directory in policy.directories.of(domain) {
-            match directory.inline() {
-                Some(inline) if inline.get(address.key()).is_some() => return Some(true),
-                Some(_) => {}
-                None => all_inline = false,
-            }
-        }
-        all_inline.then_some(false)
     }
 }
 

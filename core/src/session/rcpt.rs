@@ -203,6 +203,7 @@ fn take_over(modifications: Vec<Modification>, recipient: &mut Recipient) -> Opt
     for modification in modifications {
         match modification {
             Modification::SetRecipient(address) => recipient.address = address,
+            Modification::SetRecipientParameters(parameters) => recipient.parameters = *parameters,
             Modification::SetSender(..) => sender = Some(modification),
             _ => {}
         }

@@ -134,6 +134,10 @@ impl Context<'_> {
     pub(super) fn missing(&mut self, path: &Path, message: String, suggestion: Option<String>) {
         self.report.is_dangling = true;
         let Some(fault) = self.make(FaultClass::Reference, path, message, suggestion) else { return };
+        self.tell_missing(fault);
+    }
+
+    fn tell_missing(&mut self, fault: Fault) {
         match self.options.origin {
             Origin::Folder => self.report.faults.push(fault),
             Origin::Cluster => self.report.warnings.push(fault),
@@ -196,12 +200,43 @@ impl Context<'_> {
 
     fn expression_fault(&mut self, at: &Trail<'_>, part: FieldPath, fault: postern_core::expr::Fault) {
         let path = self.part(at, part);
-        let Some(found) = self.make(FaultClass::Own, &path, fault.message, fault.suggestion) else { return };
-        let inside = self.source.inside(&path, fault.line, fault.column);
-        let (line, column) =
-            inside.map_or((found.line, found.column), |(line, column)| (Some(line), Some(column)));
-        let position_in_source = Some((fault.line, fault.column));
-        self.report.faults.push(Fault { line, column, position_in_source, ..found });
+        self.fault_inside(&path, fault.line, fault.column, fault.message, fault.suggestion);
+    }
+
+    /// The text at `path` is wrong at that line and column of it.
+    pub(super) fn fault_inside(
+        &mut self,
+        path: &Path,
+        line: u32,
+        column: u32,
+        message: String,
+        suggestion: Option<String>,
+    ) {
+        if let Some(fault) = self.make(FaultClass::Own, path, message, suggestion) {
+            let fault = self.placed(fault, path, line, column);
+            self.report.faults.push(fault);
+        }
+    }
+
+    /// The text at `path` names something there that does not exist.
+    pub(super) fn missing_inside(
+        &mut self,
+        path: &Path,
+        line: u32,
+        column: u32,
+        message: String,
+        suggestion: Option<String>,
+    ) {
+        self.report.is_dangling = true;
+        let Some(fault) = self.make(FaultClass::Reference, path, message, suggestion) else { return };
+        let fault = self.placed(fault, path, line, column);
+        self.tell_missing(fault);
+    }
+
+    fn placed(&self, fault: Fault, path: &Path, line: u32, column: u32) -> Fault {
+        let inside = self.source.inside(path, line, column);
+        let place = inside.map_or((fault.line, fault.column), |(line, column)| (Some(line), Some(column)));
+        Fault { line: place.0, column: place.1, position_in_source: Some((line, column)), ..fault }
     }
 
     /// The path of a part of an expression field. A bare scalar is its own `else`.

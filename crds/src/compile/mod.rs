@@ -142,14 +142,15 @@ impl Compiler<'_> {
     }
 
     fn filters(&mut self) -> Filters {
+        let interpreter = self.interpreter();
         Filters {
             milters: self.milters(),
             pipes: self.pipes(),
             hooks: self.hooks(),
             spam_filter: self.spam_filter(),
             greylist: self.greylist(),
-            scripts: self.scripts(),
-            interpreter: self.interpreter(),
+            scripts: self.scripts(interpreter.no_capability_check),
+            interpreter,
         }
     }
 

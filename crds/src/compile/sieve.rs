@@ -1,40 +1,50 @@
 //! `MtaSieveScript` and `MtaSieveInterpreter`.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use postern_core::expr::Scope;
-use postern_core::policy::filter::{ScriptError, SieveInterpreter, SieveScript};
+use postern_core::policy::filter::{Program, ScriptError, SieveInterpreter, SieveScript};
 
 use super::context::{Compiler, Context};
 use super::only;
 use crate::kinds::sieve_interpreter::{OnError, SieveInterpreterSpec};
 use crate::kinds::sieve_script::SieveScriptSpec;
+use crate::load::Object;
 use crate::node::Trail;
+use crate::sieve::{self, Finding, Include, Require};
+use crate::suggest::closest;
 
 const SPEC: &Trail<'static> = &Trail::SPEC;
 
 impl Compiler<'_> {
     /// Active scripts by lower-cased name.
-    pub(super) fn scripts(&mut self) -> HashMap<Box<str>, Arc<SieveScript>> {
+    pub(super) fn scripts(&mut self, no_capability_check: bool) -> HashMap<Box<str>, Arc<SieveScript>> {
+        let require = if no_capability_check { Require::Optional } else { Require::Needed };
+        let known: HashSet<String> = self
+            .set
+            .scripts
+            .iter()
+            .filter(|object| object.spec.is_active)
+            .map(|object| name_of(object).to_lowercase())
+            .collect();
         let mut scripts: HashMap<Box<str>, Arc<SieveScript>> = HashMap::new();
         let mut owners: HashMap<Box<str>, Arc<str>> = HashMap::new();
         for object in &self.set.scripts {
             let mut context = self.at(object);
-            let contents = context.script_contents(&object.spec);
+            let program = context.program(&object.spec, require, &known);
             if !object.spec.is_active {
                 continue;
             }
-            let name: Arc<str> =
-                object.spec.name.as_deref().map_or_else(|| Arc::clone(&object.name), Arc::from);
+            let name = name_of(object);
             let key: Box<str> = name.to_lowercase().into();
             if let Some(other) = owners.insert(key.clone(), Arc::clone(&object.name)) {
                 let message = format!("MtaSieveScript/{other} is active under the name `{name}` too");
                 context.conflict(&SPEC.key("name"), message);
             }
-            if let Some(contents) = contents {
-                scripts.insert(key, Arc::new(SieveScript { name, contents }));
+            if let Some(program) = program {
+                scripts.insert(key, Arc::new(SieveScript { name, program }));
             }
         }
         scripts
@@ -46,7 +56,43 @@ impl Compiler<'_> {
     }
 }
 
+fn name_of(object: &Object<SieveScriptSpec>) -> Arc<str> {
+    object.spec.name.as_deref().map_or_else(|| Arc::clone(&object.name), Arc::from)
+}
+
 impl Context<'_> {
+    /// What the script compiles to; every fault in it is reported where it is.
+    fn program(
+        &mut self,
+        spec: &SieveScriptSpec,
+        require: Require,
+        known: &HashSet<String>,
+    ) -> Option<Program> {
+        let contents = self.script_contents(spec)?;
+        let at = match spec.contents {
+            Some(_) => SPEC.key("contents").path(),
+            None => SPEC.key("configMapKeyRef").path(),
+        };
+        match sieve::compile(&contents, require) {
+            Ok(script) => {
+                for Include { name, line, column } in &script.includes {
+                    if !known.contains(&name.to_lowercase()) {
+                        let suggestion = closest(name, known.iter().map(String::as_str)).map(str::to_owned);
+                        let message = format!("there is no active script `{name}`");
+                        self.missing_inside(&at, *line, *column, message, suggestion);
+                    }
+                }
+                Some(Program::new(Arc::new(script)))
+            }
+            Err(findings) => {
+                for Finding { line, column, message, suggestion } in findings {
+                    self.fault_inside(&at, line, column, message, suggestion);
+                }
+                None
+            }
+        }
+    }
+
     fn script_contents(&mut self, spec: &SieveScriptSpec) -> Option<Arc<str>> {
         match (&spec.contents, &spec.config_map_key_ref) {
             (Some(contents), None) => Some(contents.as_str().into()),

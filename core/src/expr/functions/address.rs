@@ -76,7 +76,7 @@ fn ip(value: &Value<'_>) -> Option<IpAddr> {
 
 /// The labels of the address in reverse, as under `in-addr.arpa` and `ip6.arpa` (RFC 1035 section 3.5,
 /// RFC 3596 section 2.5) but without these suffixes.
-fn reverse_name(address: IpAddr) -> String {
+pub fn reverse_name(address: IpAddr) -> String {
     match address {
         IpAddr::V4(address) => {
             let [a, b, c, d] = address.octets();

@@ -8,6 +8,7 @@ mod outside;
 mod split;
 mod text;
 
+pub use address::reverse_name;
 pub(super) use outside::{LookupFunction, Question};
 
 use super::facts::Failure;

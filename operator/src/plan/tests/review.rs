@@ -30,6 +30,28 @@ fn all_faults_of_an_object_are_told_with_their_positions() {
 }
 
 #[test]
+fn a_script_is_refused_with_the_place_in_it_and_what_it_includes_may_come_later() {
+    let contents = "include \"later\";\n  fileinto \"Junk\";\nif heder \"a\" \"b\" { keep; }\n";
+    let review = about(&mut Cluster::new(), "MtaSieveScript", "main", json!({"contents": contents}));
+    assert_eq!(
+        texts(&review.faults),
+        [
+            "MtaSieveScript/main spec.contents: line 2 column 3: the command `fileinto` is not available: a \
+             gate has no mailboxes",
+            "MtaSieveScript/main spec.contents: line 3 column 4: unknown command `heder`, did you mean \
+             `header`?",
+        ]
+    );
+    let spec = json!({"contents": "include \"later\";"});
+    let review = about(&mut Cluster::new(), "MtaSieveScript", "main", spec);
+    assert_eq!(review.faults, []);
+    assert!(
+        texts(&review.warnings)[0].contains("line 1 column 9: there is no active script `later`"),
+        "{review:?}"
+    );
+}
+
+#[test]
 fn what_an_object_names_need_not_be_there_yet() {
     let review = about(&mut Cluster::new(), "MtaStageData", "default", json!({"script": "'later'"}));
     assert_eq!(review.faults, []);
