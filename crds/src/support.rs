@@ -42,11 +42,9 @@ impl Unsupported {
 /// Everything that cannot be served, in order.
 #[must_use]
 pub fn unsupported(policy: &Policy) -> Vec<Unsupported> {
-    let filters = &policy.filters;
     let mut all = Vec::new();
     let mut refuse =
         |kind, name: &Arc<str>, path| all.push(Unsupported { kind, name: Arc::clone(name), path });
-    filters.scripts.values().for_each(|script| refuse("MtaSieveScript", &script.name, "spec"));
     for directory in policy.directories.iter() {
         match directory.source {
             DirectorySource::Inline(_) => {}

@@ -70,6 +70,14 @@ impl Client {
     pub fn connect_silent(server: SocketAddr) -> Result<Self> {
         let stream = TcpStream::connect_timeout(&server, REPLY_LIMIT)
             .with_context(|| format!("connecting to {server}"))?;
+        Self::on(stream)
+    }
+
+    /// Takes over a connection that was made in another way, and reads nothing.
+    ///
+    /// # Errors
+    /// When the socket cannot be set up.
+    pub fn on(stream: TcpStream) -> Result<Self> {
         stream.set_read_timeout(Some(REPLY_LIMIT))?;
         stream.set_write_timeout(Some(REPLY_LIMIT))?;
         stream.set_nodelay(true)?;

@@ -9,7 +9,6 @@ use postern_core::message::draft::{Draft, Piece};
 use postern_core::message::edit::Edit;
 use postern_core::policy::listener::Protocol;
 use postern_core::session::event::{Copy, Delivery, Dispatch, DispatchContent, HandedOff};
-use postern_core::smtp::parameters::MailParameters;
 use postern_core::smtp::reply::Reply;
 use tokio::time::Instant;
 
@@ -101,8 +100,8 @@ fn mailing_of(dispatch: Dispatch, whole: &Whole, delivery: &Delivery) -> Option<
         DispatchContent::Edited(octets) => new(octets).prepended(delivery.prefix.clone()),
         DispatchContent::Own(octets) => new(octets),
     };
-    let parameters = MailParameters::default();
-    Some(Mailing { sender: dispatch.sender, parameters, copies: vec![copy(dispatch.copy)], content })
+    let Dispatch { sender, parameters, .. } = dispatch;
+    Some(Mailing { sender, parameters, copies: vec![copy(dispatch.copy)], content })
 }
 
 /// The message as received with changes.

@@ -100,9 +100,18 @@ pub(crate) struct InHand<'a> {
 }
 
 /// A copy of something in memory, with the room that was reserved for it.
+#[derive(Default)]
 pub(crate) struct Loan {
     octets: Bytes,
     _room: Option<Reservation>,
+}
+
+#[cfg(test)]
+impl Loan {
+    /// Octets that no budget knows of.
+    pub(super) fn of(octets: Vec<u8>) -> Self {
+        Self { octets: octets.into(), _room: None }
+    }
 }
 
 impl std::ops::Deref for Loan {

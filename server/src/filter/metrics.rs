@@ -20,6 +20,8 @@ pub struct FilterMetrics {
     seconds: Family<FilterLabels, Histogram, fn() -> Histogram>,
     verdicts: Family<VerdictLabels, Counter>,
     over_budget: Counter,
+    scripts_starved: Counter,
+    script_errors: Family<ScriptLabels, Counter>,
 }
 
 /// What came of asking a filter.
@@ -81,6 +83,11 @@ struct FilterLabels {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ScriptLabels {
+    script: Arc<str>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct VerdictLabels {
     kind: &'static str,
     filter: Arc<str>,
@@ -95,6 +102,8 @@ impl Default for FilterMetrics {
             seconds: Family::new_with_constructor(histogram),
             verdicts: Family::default(),
             over_budget: Counter::default(),
+            scripts_starved: Counter::default(),
+            script_errors: Family::default(),
         }
     }
 }
@@ -107,6 +116,10 @@ impl FilterMetrics {
         registry.register("filter_verdicts", verdicts, self.verdicts.clone());
         let over_budget = "Messages deferred because their filters took too long together";
         registry.register("filter_budget_exceeded", over_budget, self.over_budget.clone());
+        let starved = "Scripts that did not run because every thread for scripts was taken";
+        registry.register("sieve_starved", starved, self.scripts_starved.clone());
+        let errors = "Run-time errors of scripts";
+        registry.register("sieve_errors", errors, self.script_errors.clone());
     }
 
     pub(super) fn asked(&self, rule: &Rule, stage: Stage, outcome: FilterOutcome, took: Duration) {
@@ -120,6 +133,14 @@ impl FilterMetrics {
         let verdict = outcome.name();
         let labels = VerdictLabels { kind, filter: Arc::clone(&rule.name), stage, mode, verdict };
         self.verdicts.get_or_create(&labels).inc();
+    }
+
+    pub(super) fn script_starved(&self) {
+        self.scripts_starved.inc();
+    }
+
+    pub(super) fn script_failed(&self, script: &Arc<str>) {
+        self.script_errors.get_or_create(&ScriptLabels { script: Arc::clone(script) }).inc();
     }
 
     pub(super) fn over_budget(&self) {

@@ -51,6 +51,7 @@ pub struct Filters {
     health: Health,
     http: HttpClient,
     milters: milter::TlsClients,
+    scripts: sieve::Interpreter,
 }
 
 impl Filters {
