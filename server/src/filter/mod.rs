@@ -8,8 +8,6 @@
 //! left them, and answers with a verdict or an error. What follows from either is decided by
 //! [`postern_core::deliberation`]; nothing here changes a message.
 
-#![allow(dead_code)]
-
 mod case;
 mod error;
 mod health;
