@@ -1,7 +1,7 @@
 //! What is wrong, missing, deleted or too large: nothing in force is lost, and the state is there to see.
 
 use anyhow::{Result, ensure};
-use postern_tests::client::{deliver, letter};
+use postern_tests::client::{Client, deliver, letter};
 use postern_tests::cluster::{Cluster, LEISURE, Release};
 use postern_tests::wait;
 
@@ -100,6 +100,27 @@ fn a_deleted_route_that_is_in_use_stays_in_force_and_says_so() -> Result<()> {
     })?;
     let reply = deliver(release.service()?, "a@example.net", &["b@user.example"], &letter("used", 500))?;
     ensure!(reply.is("250"), "{reply}");
+    release.clear()
+}
+
+#[test]
+fn a_deleted_script_that_is_in_use_stays_in_force_and_says_so() -> Result<()> {
+    let Some(site) = site()? else { return Ok(()) };
+    let release = &site.release;
+    let script = manifest("MtaSieveScript", "used", "{contents: 'reject \"the script has spoken\";'}");
+    let stage = manifest("MtaStageMail", "default", "{script: \"'used'\"}");
+    release.apply(&format!("{script}{stage}"))?;
+    wait::until("both in force", LEISURE, || {
+        Ok(release.condition("mtastagemail default", "Programmed")?.starts_with("True ").then_some(()))
+    })?;
+    release.kubectl(&["delete", "mtasievescript", "used"], "")?;
+    wait::until("the stage to say so", LEISURE, || {
+        let resolved = release.condition("mtastagemail default", "ResolvedRefs")?;
+        Ok(resolved.contains("MtaSieveScript/used has been deleted").then_some(()))
+    })?;
+    let mut client = Client::connect(release.service()?)?;
+    client.expect("EHLO client.example", "250")?;
+    client.expect("MAIL FROM:<a@example.net>", "503 5.5.3 the script has spoken")?;
     release.clear()
 }
 

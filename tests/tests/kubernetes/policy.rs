@@ -45,12 +45,20 @@ fn a_change_is_in_force_in_every_pod_within_a_second() -> Result<()> {
 fn what_is_wrong_is_refused_with_its_position_and_nothing_changes() -> Result<()> {
     let Some(site) = site()? else { return Ok(()) };
     let release = &site.release;
-    let bad = manifest("MtaStageData", "default", "{maxMessages: '1 + sender_doman'}");
-    for arguments in [&["apply", "-f", "-"][..], &["apply", "--dry-run=server", "-f", "-"]] {
-        let said = release.kubectl(arguments, &bad)?;
-        ensure!(!said.success);
-        for words in ["spec.maxMessages", "line 1 column 5", "did you mean `sender_domain`?"] {
-            ensure!(said.errors.contains(words), "{words} is missing in: {}", said.errors);
+    let expression = manifest("MtaStageData", "default", "{maxMessages: '1 + sender_doman'}");
+    let script =
+        manifest("MtaSieveScript", "wrong", "{contents: \"keep;\\nif heder :is 'a' 'b' { discard; }\"}");
+    for (bad, wanted) in [
+        (expression, ["spec.maxMessages", "line 1 column 5", "did you mean `sender_domain`?"]),
+        (script, ["spec.contents", "line 2 column 4", "did you mean `header`?"]),
+    ] {
+        for arguments in [&["apply", "-f", "-"][..], &["apply", "--dry-run=server", "-f", "-"]] {
+            let said = release.kubectl(arguments, &bad)?;
+            ensure!(!said.success);
+            println!("{}", said.errors.trim());
+            for words in wanted {
+                ensure!(said.errors.contains(words), "{words} is missing in: {}", said.errors);
+            }
         }
     }
     let tokens = "{type: Oidc, issuer: 'https://id.example.org', audience: mail}";
