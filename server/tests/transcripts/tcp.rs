@@ -40,6 +40,11 @@ pub(crate) fn obstacle(transcript: &Transcript, policy: &Policy) -> Option<Strin
     if let Some(first) = postern_crds::unsupported(policy).first() {
         return Some(format!("{} is not served yet", first.kind));
     }
+    // Even one without an answer of its own says something in memory, and nobody is there over TCP.
+    let filters = &policy.filters;
+    if !filters.milters.is_empty() || !filters.hooks.is_empty() {
+        return Some("nobody outside plays its filters".to_owned());
+    }
     if transcript.objects.contains("MtaSenderAuth") {
         return Some("what senders publish is not scripted".to_owned());
     }
