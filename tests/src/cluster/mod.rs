@@ -7,6 +7,7 @@ mod sink;
 
 use std::env;
 use std::ffi::OsStr;
+use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -86,9 +87,8 @@ impl Cluster {
         let mut child = Command::new(&path)
             .args(arguments)
             .env("KUBECONFIG", &self.kubeconfig)
-            // What kinds there are is remembered by the cluster's address. That of an earlier cluster, or of this one
-            // before the chart, knows no kind of ours.
-            .env("KUBECACHEDIR", self.kubeconfig.with_file_name(format!("{program}-cache")))
+            // What kinds there are is remembered by the cluster's address. That of an earlier cluster knows no kind of ours.
+            .env("KUBECACHEDIR", self.memory_of(program))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -102,6 +102,16 @@ impl Cluster {
         })?;
         let text = |octets: Vec<u8>| String::from_utf8_lossy(&octets).into_owned();
         Ok(Said { success: done.status.success(), output: text(done.stdout), errors: text(done.stderr) })
+    }
+
+    /// There may be new kinds: kubectl asks for them again.
+    pub(crate) fn forget_kinds(&self) {
+        // Nothing is there to be removed when nothing was asked yet.
+        let _ = fs::remove_dir_all(self.memory_of("kubectl"));
+    }
+
+    fn memory_of(&self, program: &str) -> PathBuf {
+        self.kubeconfig.with_file_name(format!("{program}-cache"))
     }
 }
 

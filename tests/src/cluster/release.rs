@@ -133,6 +133,7 @@ impl Release {
         let arguments = ["upgrade", "--install", "postern", &chart, "--create-namespace"];
         let said = self.helm(&arguments, &["--values", "-"], values)?;
         ensure!(said.success, "helm: {}", said.errors);
+        self.cluster.forget_kinds();
         // Helm's own `--wait` would wait for the address of a load balancer too, which this cluster does not have.
         for deployment in ["deployment/postern-operator", "deployment/postern"] {
             let said = self.kubectl(&["rollout", "status", deployment, "--timeout=180s"], "")?;
