@@ -109,8 +109,38 @@ impl Context<'_> {
                 self.url(&list.index(index), url, &["redis", "rediss", "redis+sentinel", "rediss+sentinel"])
             })
             .collect();
+        self.servers_of_one_redis(&list, &urls);
         let password = spec.password.as_ref().and_then(|source| self.secret(&at.key("password"), source));
         let tls = self.client_tls(&at.key("tls"), spec.tls.as_ref());
+        if tls.server_name.is_some() {
+            let reason = "is not for Redis: its certificate has to be for the host of the URL";
+            self.fault(&at.key("tls").key("serverName"), reason);
+        }
         Store::Redis(RedisStore { urls, password, timeout, tls })
+    }
+
+    /// URLs stand among their like; those of sentinels name one master.
+    fn servers_of_one_redis(&mut self, list: &Trail<'_>, urls: &[Arc<str>]) {
+        let mut of_all = None;
+        let mut master = None;
+        for (index, url) in urls.iter().enumerate() {
+            let at = list.index(index);
+            let Some((scheme, place)) = url.split_once("://") else { continue };
+            if *of_all.get_or_insert(scheme) != scheme {
+                self.fault(&at, "has another scheme than the first URL");
+                continue;
+            }
+            if !scheme.ends_with("+sentinel") {
+                continue;
+            }
+            match place.split_once('/') {
+                Some((_, name)) if !name.is_empty() && !name.contains(['/', '?', '#']) => {
+                    if *master.get_or_insert(name) != name {
+                        self.fault(&at, "names another master than those before it");
+                    }
+                }
+                _ => self.fault(&at, "names no master, as in redis+sentinel://host:26379/master"),
+            }
+        }
     }
 }
