@@ -95,6 +95,10 @@ impl Deliberation {
     }
 
     fn take(&mut self, modifications: Vec<Modification>) -> Result<Take, HeaderTooLarge> {
+        // Most filters mostly change nothing, and applying that would copy the list of fields.
+        if modifications.is_empty() {
+            return Ok(Take::GoOn);
+        }
         let Some(draft) = &mut self.draft else {
             // Before Data there is no message, and no more of the envelope than the command in hand.
             let counts = |one: &Modification| match one {
@@ -116,10 +120,8 @@ impl Deliberation {
         }))?;
         self.envelope.apply(modifications.clone());
         let take = if modifications.contains(&Modification::Drop) { Take::Drop } else { Take::GoOn };
-        if !modifications.is_empty() {
-            self.taken.extend(modifications);
-            self.taken.push(Modification::Edit(Edit::NextFilter));
-        }
+        self.taken.extend(modifications);
+        self.taken.push(Modification::Edit(Edit::NextFilter));
         Ok(take)
     }
 }
