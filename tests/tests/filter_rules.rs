@@ -88,9 +88,30 @@ fn the_time_for_all_filters_ends_with_451_while_the_client_waits() -> Result<()>
     ensure!(began.elapsed() >= Duration::from_secs(1), "too early: {:?}", began.elapsed());
     assert_eq!(server.requests_at("never").len(), 0);
     assert_eq!(gate.metric("postern_filter_budget_exceeded_total", &[])?, 1.0);
-    let line = gate.log_of("late")?.pop().unwrap_or_default();
-    ensure!(line["message"] == "the time for all filters is over" && line["level"] == "WARN", "{line}");
+    let lines = gate.log_of("late")?;
+    let over =
+        |line: &Value| line["message"] == "the time for all filters is over" && line["level"] == "WARN";
+    ensure!(lines.len() == 1 && lines.iter().all(over), "{lines:?}");
+    let labels = [("filter", "late"), ("verdict", "failure"), ("mode", "enforce")];
+    assert_eq!(gate.metric(VERDICTS, &labels)?, 1.0);
     ensure!(gate.stored_for("anna")?.is_empty());
+    Ok(())
+}
+
+#[test]
+fn an_observed_filter_that_uses_the_time_up_stops_only_those_after_it() -> Result<()> {
+    let server =
+        HttpServer::start(|request| if request.path == "/late" { Answer::Silence } else { accept() })?;
+    let budget = object("MtaStageData", "default", "{filterBudget: 1s}");
+    let late = hook("late", &server, ", order: 2, timeout: 3m, mode: Observe");
+    let mut gate = Filtered::start(&(budget.clone() + &hook("early", &server, ", order: 1") + &late))?;
+    ensure!(gate.send("a@sender.example", MESSAGE)?.is("250 2.0.0"));
+    let line = gate.log_of("late")?.pop().unwrap_or_default();
+    ensure!(line["message"] == "the time for all filters is over", "{line}");
+    assert_eq!(gate.metric("postern_filter_budget_exceeded_total", &[])?, 0.0);
+    let gate = Filtered::start(&(budget + &late + &hook("after", &server, ", order: 3")))?;
+    ensure!(gate.send("a@sender.example", MESSAGE)?.is("451 4.3.5"));
+    assert_eq!(gate.metric("postern_filter_budget_exceeded_total", &[])?, 1.0);
     Ok(())
 }
 

@@ -73,8 +73,9 @@ pub struct StageDataSpec {
     /// What happens to a bare CR or LF in a message: `Normalize` makes it CRLF, `Reject` refuses the message
     /// with 550. Default `Normalize`.
     pub bare_line_ends: BareLineEnds,
-    /// Time for all filters of one message, after which it is refused with 451. Together with the final
-    /// timeout of every relay it must stay under 10 minutes. Default `4m`.
+    /// Time for all filters of one message, after which it is refused with 451. Filters that are only
+    /// observed spend it too, since the client waits for them as well. Together with the final timeout of
+    /// every relay it must stay under 10 minutes. Default `4m`.
     pub filter_budget: TimeSpan,
 }
 

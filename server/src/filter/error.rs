@@ -65,6 +65,14 @@ pub(crate) enum FilterError {
     /// There is no message where one is needed.
     #[error("there is no message")]
     NoMessage,
+    /// The time that all filters have together was over before it had answered.
+    #[error("no verdict within the {budget:?} of all filters")]
+    OutOfTime {
+        /// `filterBudget` of MtaStageData.
+        budget: Duration,
+        /// Whether it took half of that or more itself.
+        to_blame: bool,
+    },
     /// Whether it is to be asked could not be evaluated.
     #[error("whether it is to be asked could not be found out")]
     Undecided,
@@ -84,6 +92,7 @@ impl FilterError {
             | Self::AnswerTooLarge { .. }
             | Self::Status(_)
             | Self::Failed(_) => true,
+            Self::OutOfTime { to_blame, .. } => *to_blame,
             Self::MessageTooLarge { .. }
             | Self::NoRoom { .. }
             | Self::Unreadable(_)

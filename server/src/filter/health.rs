@@ -109,6 +109,20 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_filter_that_came_too_late_for_its_turn_is_not_blamed_for_the_time_of_others() {
+        let (health, rule, now) = (Health::default(), rule(), Instant::now());
+        let over = |to_blame| FilterError::OutOfTime { budget: Duration::from_secs(4), to_blame };
+        for _ in 0..3 {
+            health.learn(&rule, Some(&over(false)), now);
+        }
+        assert!(health.admits(&rule, now));
+        for _ in 0..2 {
+            health.learn(&rule, Some(&over(true)), now);
+        }
+        assert!(!health.admits(&rule, now));
+    }
+
+    #[tokio::test]
     async fn a_success_between_failures_starts_the_count_anew() {
         let (health, rule, now) = (Health::default(), rule(), Instant::now());
         health.learn(&rule, Some(&BROKEN), now);

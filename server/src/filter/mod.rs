@@ -18,7 +18,9 @@ mod pipe;
 mod sieve;
 mod spam_filter;
 
+use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use postern_core::deliberation::{Deliberation, FILTER_FAILED, Heard};
 use postern_core::message::header::HeaderTooLarge;
@@ -77,7 +79,7 @@ impl Panel {
         whole: Option<&Whole>,
         consultation: &Consultation,
     ) -> Verdict {
-        let deadline = Instant::now() + session.policy().data.filter_budget;
+        let time = Time::begin(session.policy().data.filter_budget);
         let Ok(mut deliberation) = begin(session, whole, consultation) else {
             tracing::warn!(id = %session.id(), "a message has a header that no filter can be shown");
             return Verdict::Defer(FILTER_FAILED);
@@ -101,12 +103,13 @@ impl Panel {
                 envelope: deliberation.envelope(),
                 message,
             };
-            let Ok(said) = timeout_at(deadline, self.ask(call, &rule, &case)).await else {
-                tracing::warn!(id = %session.id(), filter = %rule.name, "the time for all filters is over");
+            let said = self.ask(call, &rule, &case, time).await;
+            // Whatever its failure rule: those after it have no time either.
+            if matches!(said, Err(FilterError::OutOfTime { .. })) && rule.mode == Mode::Enforce {
                 gate.metrics.filters().over_budget();
                 return Verdict::Defer(FILTER_FAILED);
-            };
-            match deliberation.hear(&rule, said) {
+            }
+            match deliberation.hear(&rule, said.ok()) {
                 Heard::Taken | Heard::Ignored => {}
                 Heard::Decided(verdict) => return verdict,
             }
@@ -114,8 +117,14 @@ impl Panel {
         deliberation.conclude()
     }
 
-    /// The verdict of one filter, reported and counted; none: it broke.
-    async fn ask(&mut self, call: &Call, rule: &Rule, case: &Case<'_>) -> Option<Verdict> {
+    /// The verdict of one filter, reported and counted.
+    async fn ask(
+        &mut self,
+        call: &Call,
+        rule: &Rule,
+        case: &Case<'_>,
+        time: Time,
+    ) -> Result<Verdict, FilterError> {
         let began = Instant::now();
         let health = &case.gate.filters.health;
         let said = match health.admits(rule, began) {
@@ -123,7 +132,7 @@ impl Panel {
             true => {
                 let said = match too_large(rule, case) {
                     Some(error) => Err(error),
-                    None => self.judge(call, case).await,
+                    None => time.limit(self.judge(call, case)).await,
                 };
                 health.learn(rule, said.as_ref().err(), Instant::now());
                 said
@@ -132,7 +141,7 @@ impl Panel {
         let took = began.elapsed();
         case.gate.metrics.filters().asked(rule, case.stage, FilterOutcome::of(&said), took);
         report(rule, case, &said, took);
-        said.ok()
+        said
     }
 
     async fn judge(&mut self, call: &Call, case: &Case<'_>) -> Result<Verdict, FilterError> {
@@ -177,6 +186,32 @@ impl Panel {
     }
 }
 
+/// The time that all filters of one question have together. Those that are only observed spend it too, since
+/// the client waits for them as well.
+#[derive(Debug, Clone, Copy)]
+struct Time {
+    budget: Duration,
+    deadline: Instant,
+}
+
+impl Time {
+    fn begin(budget: Duration) -> Self {
+        Self { budget, deadline: Instant::now() + budget }
+    }
+
+    /// The verdict, unless the time ends before it. Blamed is a filter that alone took half of it; another
+    /// came only too late.
+    async fn limit(
+        self,
+        judge: impl Future<Output = Result<Verdict, FilterError>>,
+    ) -> Result<Verdict, FilterError> {
+        let began = Instant::now();
+        timeout_at(self.deadline, judge).await.unwrap_or_else(|_| {
+            Err(FilterError::OutOfTime { budget: self.budget, to_blame: began.elapsed() >= self.budget / 2 })
+        })
+    }
+}
+
 fn begin(
     session: &Session,
     whole: Option<&Whole>,
@@ -210,10 +245,13 @@ fn reason(error: &FilterError) -> String {
 const LONGEST_REASON: usize = 500;
 
 /// One line for each time that a filter was asked; what it does is the business of its rule.
-fn report(rule: &Rule, case: &Case<'_>, said: &Result<Verdict, FilterError>, took: std::time::Duration) {
+fn report(rule: &Rule, case: &Case<'_>, said: &Result<Verdict, FilterError>, took: Duration) {
     let (id, kind, filter, stage) = (case.session.id(), rule.kind.name(), &rule.name, case.stage.name());
     let outcome = FilterOutcome::of(said).name();
     match (said, rule.mode) {
+        (Err(FilterError::OutOfTime { .. }), _) => {
+            tracing::warn!(%id, kind, %filter, stage, ?took, "the time for all filters is over");
+        }
         (Err(error), _) => {
             let rule = match (rule.mode, rule.temp_fail_on_error) {
                 (Mode::Observe, _) => "the filter is only observed",
@@ -231,5 +269,36 @@ fn report(rule: &Rule, case: &Case<'_>, said: &Result<Verdict, FilterError>, too
         (Ok(_), _) => {
             tracing::info!(%id, kind, %filter, stage, outcome, ?took, "a filter has decided");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn out_of_time(spent: Duration) -> Option<bool> {
+        let time = Time::begin(Duration::from_secs(10));
+        tokio::time::sleep(spent).await;
+        match time.limit(std::future::pending()).await {
+            Err(FilterError::OutOfTime { budget, to_blame }) if budget == time.budget => Some(to_blame),
+            _ => None,
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_took_half_of_the_time_is_to_blame_when_it_is_over() {
+        assert_eq!(out_of_time(Duration::from_secs(5)).await, Some(true));
+        assert_eq!(out_of_time(Duration::from_millis(5001)).await, Some(false));
+        assert_eq!(out_of_time(Duration::from_secs(11)).await, Some(false));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_verdict_within_the_time_stands() {
+        let time = Time::begin(Duration::from_secs(10));
+        let said = time.limit(async {
+            tokio::time::sleep(Duration::from_secs(9)).await;
+            Ok(Verdict::Discard)
+        });
+        assert!(matches!(said.await, Ok(Verdict::Discard)));
     }
 }
