@@ -174,6 +174,40 @@ fn a_redis_that_hangs_is_left_alone_after_its_timeout() -> Result<()> {
 }
 
 #[test]
+fn a_request_that_redis_refuses_does_not_give_redis_up() -> Result<()> {
+    if !require::peers(&["redis-server", "redis-cli"])? {
+        return Ok(());
+    }
+    let redis = Redis::start(None)?;
+    let allowed = "counter_incr('', sender_domain, 1) > 0 && counter_get('', 'word') == 0";
+    let stage = object("MtaStageMail", "default", &format!("{{isSenderAllowed: \"{allowed}\"}}"));
+    let gate = Member::start(&store(&redis, ", timeout: 2s"), &(discard() + &stage))?;
+    gate.wait_for_store(true)?;
+    let largest = i64::MAX.to_string();
+    redis.ask(&["SET", "postern:counter:full.example", &largest])?;
+    redis.ask(&["RPUSH", "postern:counter:list.example", "1"])?;
+    let mail = |domain: &str| {
+        let mut client = Client::connect(gate.address())?;
+        client.expect("EHLO client.example", "250")?;
+        // Counted in memory, where the counter is new.
+        client.expect(&format!("MAIL FROM:<a@{domain}>"), "250")?;
+        ensure!(gate.gate.metric("postern_store_up")? == 1.0, "{domain}: given up");
+        Ok(())
+    };
+    let refused = || gate.gate.metric("postern_store_requests_total{outcome=\"Failed\"}");
+    mail("good.example")?;
+    mail("full.example")?;
+    assert_eq!(refused()?, 1.0, "it would overflow");
+    mail("list.example")?;
+    assert_eq!(refused()?, 2.0, "it is no number");
+    redis.ask(&["SET", "postern:counter:word", "none"])?;
+    mail("good.example")?;
+    assert_eq!(refused()?, 3.0, "what is read is no number");
+    ensure!(redis.ask(&["GET", "postern:counter:good.example"])?.trim() == "2");
+    Ok(())
+}
+
+#[test]
 fn who_has_waited_at_one_gate_passes_the_greylist_of_another() -> Result<()> {
     if !require::peers(&["redis-server", "redis-cli"])? {
         return Ok(());

@@ -62,7 +62,7 @@ impl Store {
     /// Counts one event and says whether it is within the rate. Refused events count as well.
     pub async fn admit(&self, throttle: &Throttle, values: &str, now: Timestamp) -> bool {
         let key = CounterKey::of(throttle, values);
-        if let Some(shared) = self.shared.load_full()
+        if let Some(shared) = self.shared()
             && let Some(counted) = shared.count_event(key, throttle).await
         {
             return counted.is_within(throttle);
@@ -72,7 +72,7 @@ impl Store {
 
     /// The value of a key; none when it was not set.
     pub async fn value(&self, key: &str) -> Option<Box<str>> {
-        if let Some(shared) = self.shared.load_full()
+        if let Some(shared) = self.shared()
             && let Some(value) = shared.value(key).await
         {
             return value.map(String::into_boxed_str);
@@ -82,7 +82,7 @@ impl Store {
 
     /// Sets a key.
     pub async fn set_value(&self, key: &str, value: &str) {
-        if let Some(shared) = self.shared.load_full()
+        if let Some(shared) = self.shared()
             && shared.set_value(key, value).await.is_some()
         {
             return;
@@ -92,7 +92,7 @@ impl Store {
 
     /// The count of a counter; 0 when nothing was counted.
     pub async fn count(&self, key: &str) -> i64 {
-        if let Some(shared) = self.shared.load_full()
+        if let Some(shared) = self.shared()
             && let Some(count) = shared.counter(key).await
         {
             return count;
@@ -102,7 +102,7 @@ impl Store {
 
     /// Adds to a counter and returns the new count.
     pub async fn increase(&self, key: &str, by: i64) -> i64 {
-        if let Some(shared) = self.shared.load_full()
+        if let Some(shared) = self.shared()
             && let Some(count) = shared.increase(key, by).await
         {
             return count;
@@ -112,7 +112,7 @@ impl Store {
 
     /// Whether a sender may pass the greylist: not at the first sight, and not before its delay is over.
     pub async fn has_waited(&self, triple: Triple, greylist: &Greylist, now: Timestamp) -> bool {
-        if let Some(shared) = self.shared.load_full()
+        if let Some(shared) = self.shared()
             && let Some(passes) = shared.has_waited(triple, greylist).await
         {
             return passes;

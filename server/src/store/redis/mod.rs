@@ -11,7 +11,7 @@ use arc_swap::ArcSwapOption;
 use postern_core::policy::filter::Greylist;
 use postern_core::policy::settings::RedisStore as Setting;
 use postern_core::policy::throttle::Throttle;
-use redis::{Cmd, FromRedisValue, RedisResult};
+use redis::{Cmd, ErrorKind, FromRedisValue, RedisError, RedisResult, ServerErrorKind};
 use tokio::time::{sleep, timeout};
 
 use self::link::Link;
@@ -121,6 +121,12 @@ impl RedisStore {
                 self.metrics.asked(RequestOutcome::Answered);
                 Some(answer)
             }
+            // It is there and answers; the next request may well be to its liking.
+            Ok(Err(error)) if refuses_this_request(&error) => {
+                self.metrics.asked(RequestOutcome::Failed);
+                tracing::warn!(%error, "the shared store has refused a request");
+                None
+            }
             Ok(Err(error)) => {
                 self.metrics.asked(RequestOutcome::Failed);
                 self.give_up(&link, &error.to_string());
@@ -170,6 +176,18 @@ impl RedisStore {
                 sleep(RETRY).await;
             }
         });
+    }
+}
+
+/// Whether an error is about one request, such as a counter that would overflow, and not about the store. When the
+/// octets themselves make no sense the client library closes the connection, and the next request finds that.
+fn refuses_this_request(error: &RedisError) -> bool {
+    match error.kind() {
+        ErrorKind::Parse | ErrorKind::UnexpectedReturnType => true,
+        ErrorKind::Server(kind) => kind == ServerErrorKind::ResponseError,
+        // Others of these, such as `OOM` and `NOAUTH`, would be the answer to every request.
+        ErrorKind::Extension => error.code() == Some("WRONGTYPE"),
+        _ => false,
     }
 }
 
