@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use postern_core::handoff::Outcome;
-use postern_core::message::draft::{Draft, Piece};
+use postern_core::message::draft::Draft;
 use postern_core::message::edit::Edit;
 use postern_core::policy::listener::Protocol;
-use postern_core::session::event::{Copy, Delivery, Dispatch, DispatchContent, HandedOff};
+use postern_core::session::event::{Delivery, Dispatch, DispatchContent, HandedOff};
 use postern_core::smtp::reply::Reply;
 use tokio::time::Instant;
 
@@ -81,7 +81,7 @@ fn mailings(whole: &Whole, delivery: &mut Delivery, generated: Vec<Dispatch>) ->
         mailings.push(Mailing {
             sender: delivery.envelope.sender.clone(),
             parameters: delivery.envelope.parameters.clone(),
-            copies: std::mem::take(&mut delivery.copies).into_iter().map(copy).collect(),
+            copies: std::mem::take(&mut delivery.copies),
             content: edited(whole, &delivery.edits)?.prepended(delivery.prefix.clone()),
         });
     }
@@ -100,8 +100,8 @@ fn mailing_of(dispatch: Dispatch, whole: &Whole, delivery: &Delivery) -> Option<
         DispatchContent::Edited(octets) => new(octets).prepended(delivery.prefix.clone()),
         DispatchContent::Own(octets) => new(octets),
     };
-    let Dispatch { sender, parameters, .. } = dispatch;
-    Some(Mailing { sender, parameters, copies: vec![copy(dispatch.copy)], content })
+    let Dispatch { sender, parameters, copy, .. } = dispatch;
+    Some(Mailing { sender, parameters, copies: vec![copy], content })
 }
 
 /// The message as received with changes.
@@ -111,16 +111,7 @@ fn edited(whole: &Whole, edits: &[Edit]) -> Option<Content> {
     }
     let mut draft = Draft::new(Arc::clone(&whole.header), whole.message.octets());
     draft.apply(edits.iter().cloned()).ok()?;
-    let content = ContentBuilder::new(whole.message.clone());
-    let content = draft.pieces().into_iter().fold(content, |content, piece| match piece {
-        Piece::Original(range) => content.original(range),
-        Piece::New(octets) => content.new_octets(octets),
-    });
-    Some(content.build())
-}
-
-fn copy(copy: Copy) -> handoff::Copy {
-    handoff::Copy { recipient: copy.recipient, route: copy.route }
+    Some(Content::edited(whole.message.clone(), &draft))
 }
 
 fn outcome_of(reply: &Reply) -> MessageOutcome {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use postern_core::envelope::Envelope;
 use postern_core::expr::SaslMechanism;
-use postern_core::message::draft::{Body, Draft, Piece};
+use postern_core::message::draft::{Body, Draft};
 use postern_core::session::Session;
 use postern_core::session::check::{Check, MessageResults};
 use postern_core::session::question::Subject;
@@ -139,11 +139,7 @@ impl<'a> InHand<'a> {
 
     /// The whole message, in pieces.
     pub(crate) fn content(&self) -> Content {
-        if !self.draft.is_changed() {
-            return Content::unchanged(self.whole.message.clone());
-        }
-        let content = ContentBuilder::new(self.whole.message.clone());
-        self.draft.pieces().into_iter().fold(content, push).build()
+        Content::edited(self.whole.message.clone(), self.draft)
     }
 
     /// The body, in pieces.
@@ -169,12 +165,5 @@ impl<'a> InHand<'a> {
             copy.extend_from_slice(block);
         }
         Ok(Loan { octets: copy.into(), _room: Some(room) })
-    }
-}
-
-fn push(content: ContentBuilder, piece: Piece) -> ContentBuilder {
-    match piece {
-        Piece::Original(range) => content.original(range),
-        Piece::New(octets) => content.new_octets(octets),
     }
 }

@@ -25,6 +25,7 @@ use std::time::Duration;
 use postern_core::envelope::Recipient;
 use postern_core::handoff::Outcome;
 use postern_core::policy::route::{Route, RouteTarget, Routes};
+pub use postern_core::session::event::Copy;
 use postern_core::smtp::address::ReversePath;
 use postern_core::smtp::parameters::MailParameters;
 use postern_core::smtp::reply::Reply;
@@ -87,15 +88,6 @@ pub struct Mailing {
     pub copies: Vec<Copy>,
     /// The final message.
     pub content: Content,
-}
-
-/// One recipient of a mailing.
-#[derive(Debug, Clone)]
-pub struct Copy {
-    /// Who.
-    pub recipient: Recipient,
-    /// Where.
-    pub route: Arc<Route>,
 }
 
 /// How many answers the client gets.

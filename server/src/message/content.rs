@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use postern_core::message::draft::{self, Draft};
 
 use super::stored::{Block, Message};
 use super::survey::Survey;
@@ -83,6 +84,19 @@ impl ContentBuilder {
 }
 
 impl Content {
+    /// The message with the changes of a draft of it.
+    #[must_use]
+    pub fn edited(original: Message, draft: &Draft) -> Self {
+        if !draft.is_changed() {
+            return Self::unchanged(original);
+        }
+        let push = |content: ContentBuilder, piece| match piece {
+            draft::Piece::Original(range) => content.original(range),
+            draft::Piece::New(octets) => content.new_octets(octets),
+        };
+        draft.pieces().into_iter().fold(ContentBuilder::new(original), push).build()
+    }
+
     /// The message as it was received, without any change.
     #[must_use]
     pub fn unchanged(original: Message) -> Self {
