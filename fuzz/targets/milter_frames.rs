@@ -3,12 +3,9 @@
 #![no_main]
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 
 use libfuzzer_sys::fuzz_target;
 use postern_core::envelope::{Envelope, Recipient};
-use postern_core::message::draft::Draft;
-use postern_core::message::edit::Edit;
 use postern_core::message::header::Header;
 use postern_core::milter::dialogue::Dialogue;
 use postern_core::milter::exchange::{Exchange, Next};
@@ -19,12 +16,10 @@ use postern_core::milter::options::{Offer, action, step};
 use postern_core::session::id::TraceId;
 use postern_core::smtp::address::{Address, ReversePath};
 use postern_core::smtp::parameters::RcptParameters;
-use postern_core::smtp::reply::Reply;
-use postern_core::verdict::{Modification, Stage, Verdict};
+use postern_core::verdict::{Stage, Verdict};
+use postern_fuzz::{REFUSALS, header, judge};
 
 const STAGES: [Stage; 5] = [Stage::Connect, Stage::Ehlo, Stage::Mail, Stage::Rcpt, Stage::Data];
-
-const MESSAGE: &[u8] = b"From: a@example.org\r\nSubject: a\r\n b\r\nX-A: 1\r\nX-A: 2\r\n\r\nbody\r\n";
 
 /// Frames and changes larger than that are refused.
 const MOST: u32 = 4096;
@@ -38,11 +33,11 @@ fuzz_target!(|octets: &[u8]| {
     let Ok(options) = offer.agreed(&payload) else { return };
     let mut dialogue = Dialogue::new(options);
     let envelope = envelope();
-    let header = Header::parse(MESSAGE).expect("it is small");
+    let header = header();
     for stage in STAGES {
         let facts = facts(stage, &envelope, &header);
         match ask(&mut dialogue, stage, &facts, &mut reader) {
-            Some(verdict) => judge(verdict, stage),
+            Some(verdict) => judge(verdict, stage, REFUSALS),
             None => return,
         }
         if dialogue.is_spent() {
@@ -112,52 +107,6 @@ fn are_frames(out: &[u8]) {
         assert!(b"OCDHMRTLNEAQ".contains(&frame.code));
     }
     assert!(reader.is_empty());
-}
-
-fn judge(verdict: Verdict, stage: Stage) {
-    match verdict {
-        Verdict::Pass(changes) => {
-            assert!(stage == Stage::Data || changes.is_empty(), "a change before Data");
-            apply(changes);
-        }
-        Verdict::Reject(reply) | Verdict::Defer(reply) | Verdict::Disconnect(Some(reply)) => check(&reply),
-        Verdict::Discard | Verdict::Disconnect(None) => {}
-    }
-}
-
-/// Nothing that is asked for makes more fields than it says.
-fn apply(changes: Vec<Modification>) {
-    let header = Header::parse(MESSAGE).expect("it is small");
-    let before = header.fields().len();
-    let mut draft = Draft::new(Arc::new(header), MESSAGE.len() as u64);
-    let edits: Vec<Edit> = changes
-        .into_iter()
-        .filter_map(|change| match change {
-            Modification::Edit(edit) => Some(edit),
-            _ => None,
-        })
-        .collect();
-    let new = |edit: &&Edit| !matches!(edit, Edit::RemoveField { .. } | Edit::ReplaceBody(_));
-    let most = before + edits.iter().filter(new).count();
-    draft.apply(edits).expect("no milter gives a whole message");
-    let shown = draft.fields().count();
-    assert!(shown <= most, "{shown} fields of {most}");
-    let section = Header::parse(&draft.header_section()).expect("it is small");
-    assert_eq!(section.fields().len(), shown, "what is written is what was asked for");
-}
-
-/// A refusal, and no line that could be taken for another reply.
-fn check(reply: &Reply) {
-    assert!(matches!(reply.code(), 400..=599));
-    let mut wire = Vec::new();
-    reply.write_to(&mut wire);
-    let code = reply.code().to_string();
-    let wire = wire.strip_suffix(b"\r\n").expect("a reply ends its line");
-    for line in wire.split(|octet| *octet == b'\n') {
-        assert!(line.starts_with(code.as_bytes()));
-        let line = line.strip_suffix(b"\r").unwrap_or(line);
-        assert!(!line.contains(&b'\r') && !line.contains(&0));
-    }
 }
 
 fn envelope() -> Envelope {
