@@ -13,7 +13,7 @@ use crate::message::header::{Header, HeaderTooLarge};
 use crate::policy::filter::Mode;
 use crate::session::consult::Rule;
 use crate::smtp::reply::{EnhancedCode, Reply};
-use crate::verdict::{Modification, Stage, Verdict};
+use crate::verdict::{Modification, Ruling, Stage, Verdict};
 
 /// The filters of one stage at work: what they have changed so far.
 #[derive(Debug, Clone)]
@@ -32,7 +32,7 @@ pub enum Heard {
     /// It is only observed, or it broke and is skipped: the next one is asked as if it were not there.
     Ignored,
     /// The stage is decided.
-    Decided(Verdict),
+    Decided(Ruling),
 }
 
 impl Deliberation {
@@ -77,21 +77,21 @@ impl Deliberation {
         }
         let taken = match said {
             Some(Verdict::Pass(modifications)) => self.take(modifications).ok(),
-            Some(stop) => return Heard::Decided(stop),
+            Some(stop) => return decided(rule, stop),
             None => None,
         };
         match taken {
             Some(Take::GoOn) => Heard::Taken,
-            Some(Take::Drop) => Heard::Decided(Verdict::Pass(std::mem::take(&mut self.taken))),
-            None if rule.temp_fail_on_error => Heard::Decided(Verdict::Defer(FILTER_FAILED)),
+            Some(Take::Drop) => decided(rule, Verdict::Pass(std::mem::take(&mut self.taken))),
+            None if rule.temp_fail_on_error => decided(rule, Verdict::Defer(FILTER_FAILED)),
             None => Heard::Ignored,
         }
     }
 
     /// After the last filter: everything that was asked for, in order.
     #[must_use]
-    pub fn conclude(self) -> Verdict {
-        Verdict::Pass(self.taken)
+    pub fn conclude(self) -> Ruling {
+        Verdict::Pass(self.taken).into()
     }
 
     fn take(&mut self, modifications: Vec<Modification>) -> Result<Take, HeaderTooLarge> {
@@ -126,6 +126,10 @@ impl Deliberation {
     }
 }
 
+fn decided(rule: &Rule, verdict: Verdict) -> Heard {
+    Heard::Decided(Ruling { verdict, by: Some(rule.cause()) })
+}
+
 /// What follows changes that were taken over.
 enum Take {
     GoOn,
@@ -140,6 +144,7 @@ pub const FILTER_FAILED: Reply =
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cause::Cause;
     use crate::envelope::Recipient;
     use crate::message::header::MAX_FIELDS;
     use crate::smtp::address::Address;
@@ -158,6 +163,10 @@ mod tests {
 
     fn strict() -> Rule {
         rule(Mode::Enforce, true)
+    }
+
+    fn by_hook(verdict: Verdict) -> Heard {
+        Heard::Decided(Ruling { verdict, by: Some(Cause::object("MtaHook", "hook".into())) })
     }
 
     fn message() -> Deliberation {
@@ -189,7 +198,7 @@ mod tests {
         deliberation.hear(&strict(), Some(Verdict::Pass(vec![field("X-A", "1")])));
         let insert = Edit::InsertField { index: 1, name: (*b"X-B").into(), value: (*b"2").into() };
         deliberation.hear(&strict(), Some(Verdict::Pass(vec![Modification::Edit(insert)])));
-        let Verdict::Pass(all) = deliberation.conclude() else { panic!("no stop was heard") };
+        let Verdict::Pass(all) = deliberation.conclude().verdict else { panic!("no stop was heard") };
         let mut draft = Draft::new(Arc::new(Header::parse(b"Subject: a\r\n\r\nbody\r\n").unwrap()), 20);
         draft
             .apply(all.into_iter().map(|one| match one {
@@ -206,7 +215,7 @@ mod tests {
         let refusal = Verdict::Reject(Reply::new(550, EnhancedCode(5, 7, 1), "no"));
         let mut deliberation = message();
         deliberation.hear(&strict(), Some(Verdict::Pass(vec![field("X-A", "1")])));
-        assert_eq!(deliberation.hear(&strict(), Some(refusal.clone())), Heard::Decided(refusal));
+        assert_eq!(deliberation.hear(&strict(), Some(refusal.clone())), by_hook(refusal));
     }
 
     #[test]
@@ -220,7 +229,8 @@ mod tests {
         let changes = vec![Modification::Generate(Box::new(generated)), Modification::Drop];
         let mut deliberation = message();
         deliberation.hear(&strict(), Some(Verdict::Pass(vec![field("X-A", "1")])));
-        let Heard::Decided(Verdict::Pass(all)) = deliberation.hear(&strict(), Some(Verdict::Pass(changes)))
+        let Heard::Decided(Ruling { verdict: Verdict::Pass(all), .. }) =
+            deliberation.hear(&strict(), Some(Verdict::Pass(changes)))
         else {
             panic!("the next filter would be asked");
         };
@@ -230,7 +240,7 @@ mod tests {
 
     #[test]
     fn a_filter_that_breaks_defers_or_is_skipped_by_its_rule() {
-        assert_eq!(message().hear(&strict(), None), Heard::Decided(Verdict::Defer(FILTER_FAILED)));
+        assert_eq!(message().hear(&strict(), None), by_hook(Verdict::Defer(FILTER_FAILED)));
         assert_eq!(message().hear(&rule(Mode::Enforce, false), None), Heard::Ignored);
     }
 
@@ -240,9 +250,9 @@ mod tests {
         let changes = vec![Modification::AddRecipient(address("b@example.org"), None), endless];
         let mut deliberation = message();
         let heard = deliberation.hear(&strict(), Some(Verdict::Pass(changes)));
-        assert_eq!(heard, Heard::Decided(Verdict::Defer(FILTER_FAILED)));
+        assert_eq!(heard, by_hook(Verdict::Defer(FILTER_FAILED)));
         assert!(deliberation.envelope().recipients.is_empty());
-        assert_eq!(deliberation.conclude(), Verdict::Pass(Vec::new()));
+        assert_eq!(deliberation.conclude(), Verdict::Pass(Vec::new()).into());
     }
 
     #[test]
@@ -251,7 +261,7 @@ mod tests {
         for said in [None, Some(Verdict::Discard), Some(Verdict::Pass(vec![field("X-A", "1")]))] {
             let mut deliberation = message();
             assert_eq!(deliberation.hear(&observed, said), Heard::Ignored);
-            assert_eq!(deliberation.conclude(), Verdict::Pass(Vec::new()));
+            assert_eq!(deliberation.conclude(), Verdict::Pass(Vec::new()).into());
         }
     }
 
@@ -265,6 +275,6 @@ mod tests {
         let more = Modification::AddRecipient(address("b@example.org"), None);
         deliberation.hear(&strict(), Some(Verdict::Pass(vec![more, field("X-A", "1"), to.clone()])));
         assert!(deliberation.envelope().has("c@example.org"));
-        assert_eq!(deliberation.conclude(), Verdict::Pass(vec![to]));
+        assert_eq!(deliberation.conclude(), Verdict::Pass(vec![to]).into());
     }
 }

@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use crate::cause::Cause;
 use crate::policy::route::Route;
 use crate::smtp::address::Address;
 use crate::smtp::reply::{EnhancedCode, Reply};
@@ -70,6 +71,20 @@ impl Outcome {
         match answer.first() {
             Some(b'5') => Self::Refused(Reply::FAILED),
             _ => Self::LOST,
+        }
+    }
+
+    /// The same, with the route whose next hop it was.
+    #[must_use]
+    pub fn by(self, route: &Route) -> Self {
+        let named = |reply: Reply| {
+            let cause = Cause::object("MtaRoute", Arc::clone(&route.name));
+            reply.or_because(Some(&cause))
+        };
+        match self {
+            Self::Refused(reply) => Self::Refused(named(reply)),
+            Self::Deferred(reply) => Self::Deferred(named(reply)),
+            Self::Delivered | Self::Withheld => self,
         }
     }
 

@@ -4,6 +4,7 @@
 //! as arguments, replies and questions go out as values. So the same code runs under unit tests, in
 //! fuzzers, behind TCP and inside `postern simulate`.
 
+pub mod cause;
 pub mod deliberation;
 pub mod envelope;
 pub mod expr;

@@ -1,5 +1,6 @@
 //! What a filter decides, in one vocabulary for milters, Sieve scripts, pipes, rspamd and hooks.
 
+use crate::cause::Cause;
 use crate::envelope::Recipient;
 use crate::smtp::address::{Address, ReversePath};
 use crate::smtp::parameters::{MailParameters, RcptParameters};
@@ -52,6 +53,22 @@ pub enum Verdict {
     Discard,
     /// Reply if there is one, and close the connection.
     Disconnect(Option<Reply>),
+}
+
+/// What the filters of a stage say together, and who of them has decided it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Ruling {
+    /// Their verdicts, folded.
+    pub verdict: Verdict,
+    /// The filter that has stopped the stage.
+    pub by: Option<Cause>,
+}
+
+impl From<Verdict> for Ruling {
+    /// A verdict that is nobody's alone.
+    fn from(verdict: Verdict) -> Self {
+        Self { verdict, by: None }
+    }
 }
 
 /// One change that a filter asks for.
@@ -127,6 +144,18 @@ impl FilterKind {
             Self::SpamFilter => "spam_filter",
             Self::Pipe => "pipe",
             Self::Hook => "hook",
+        }
+    }
+
+    /// The kind of the object that describes it.
+    #[must_use]
+    pub const fn object_kind(self) -> &'static str {
+        match self {
+            Self::Milter => "MtaMilter",
+            Self::Sieve => "MtaSieveScript",
+            Self::SpamFilter => "MtaSpamFilter",
+            Self::Pipe => "MtaPipe",
+            Self::Hook => "MtaHook",
         }
     }
 }

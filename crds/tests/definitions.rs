@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use postern_core::session::DECIDING_FIELDS;
 use postern_crds::generate::{definitions, lint, reference};
 
 fn project(path: &str) -> PathBuf {
@@ -42,6 +43,17 @@ fn every_schema_is_structural_and_every_field_is_described() {
     for definition in definitions().unwrap() {
         let findings = lint(definition.schema());
         assert!(findings.is_empty(), "{}:\n{}", definition.kind, findings.join("\n"));
+    }
+}
+
+#[test]
+fn whatever_can_decide_is_a_field_of_its_kind() {
+    let definitions = definitions().unwrap();
+    for (kind, field) in DECIDING_FIELDS {
+        let definition = definitions.iter().find(|definition| definition.kind == **kind);
+        let schema = definition.unwrap_or_else(|| panic!("{kind} is no kind")).schema();
+        let path = format!("/properties/spec/properties/{field}");
+        assert!(schema.pointer(&path).is_some(), "{kind} has no field {field}");
     }
 }
 

@@ -47,6 +47,8 @@ impl Domains {
 /// `MtaDomain`
 #[derive(Debug)]
 pub struct Domain {
+    /// `metadata.name`
+    pub object: Arc<str>,
     /// Name, in comparison form.
     pub name: Arc<str>,
     /// Other names, in comparison form.

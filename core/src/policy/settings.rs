@@ -29,6 +29,8 @@ pub struct Settings {
     pub message_memory: u64,
     /// Temporary files for messages in hand, octets. Default 2 GiB.
     pub message_spool: u64,
+    /// Whether a refusal ends with ` [id …]`, the id of its trace. Default true.
+    pub add_id_to_refusals: bool,
     /// Database of autonomous systems, MaxMind format.
     pub geo_asn_file: Option<PathBuf>,
     /// Database of countries, MaxMind format.
@@ -46,6 +48,7 @@ impl Default for Settings {
             store: Store::default(),
             message_memory: 256 << 20,
             message_spool: 2 << 30,
+            add_id_to_refusals: true,
             geo_asn_file: None,
             geo_country_file: None,
         }

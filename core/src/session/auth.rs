@@ -17,7 +17,7 @@ use crate::expr::{SaslMechanism, SaslMechanisms};
 use crate::policy::Secret;
 use crate::policy::defaults::DOCUMENTED;
 use crate::smtp::reply::Reply;
-use crate::verdict::{Stage, Verdict};
+use crate::verdict::{Ruling, Stage, Verdict};
 
 /// Asks for what PLAIN and the token mechanisms send.
 const CHALLENGE: Reply = Reply::plain(334, "");
@@ -129,11 +129,15 @@ impl Session {
         let refused = |action| Step::new(Change::ExchangeOver { failed: false }, action);
         let subject =
             || Subject::Login { account: login.account.address.key().into(), mechanism: login.mechanism };
-        match self.consult(&view, inquiry, Stage::Auth, FilterGroup::Every, None, subject)? {
+        let Ruling { verdict, by } =
+            self.consult(&view, inquiry, Stage::Auth, FilterGroup::Every, None, subject)?;
+        match verdict {
             Verdict::Pass(_) => {}
             Verdict::Reject(reply) | Verdict::Defer(reply) => return Ok(refused(Action::Reply(reply))),
-            Verdict::Discard => return Ok(refused(Action::Reply(replies::REFUSED_BY_FILTER))),
-            Verdict::Disconnect(reply) => return Ok(refused(Action::Close(reply))),
+            Verdict::Discard => {
+                return Ok(refused(Action::Reply(replies::REFUSED_BY_FILTER.or_because(by.as_ref()))));
+            }
+            Verdict::Disconnect(reply) => return Ok(refused(Action::Close(reply)).decided_by(by)),
         }
         let extensions = &self.policy.extensions;
         let vrfy = view.tuned(&extensions.vrfy, &DOCUMENTED.extensions.vrfy)?;

@@ -3,7 +3,8 @@
 use super::Session;
 use super::check::Check;
 use super::event::{Action, Tls};
-use super::state::{DataState, Exchange, Hello, Login, Parameters, State, Transaction};
+use super::state::{DataState, Doom, Exchange, Hello, Login, Parameters, State, Transaction};
+use crate::cause::Cause;
 use crate::envelope::Recipient;
 use crate::smtp::reply::Reply;
 use crate::verdict::Modification;
@@ -15,11 +16,18 @@ use std::sync::Arc;
 pub(super) struct Step {
     pub(super) change: Change,
     pub(super) action: Action,
+    /// What has decided it, where no reply says so.
+    pub(super) because: Option<Cause>,
 }
 
 impl Step {
     pub(super) fn new(change: Change, action: Action) -> Self {
-        Self { change, action }
+        Self { change, action, because: None }
+    }
+
+    /// The same, decided by this.
+    pub(super) fn decided_by(self, because: Option<Cause>) -> Self {
+        Self { because, ..self }
     }
 
     /// Nothing changes.
@@ -74,7 +82,7 @@ pub(super) enum Change {
     },
     Recipients(Accepted),
     /// A filter has discarded the transaction at this recipient: it is taken and never delivered.
-    Doomed(Recipient),
+    Doomed(Recipient, Option<Cause>),
     RecipientError,
     Data(DataState),
     /// The message is on its way to these recipients.
@@ -135,7 +143,7 @@ impl Session {
                 self.messages = self.messages.saturating_add(u64::from(accepted));
                 self.state = State::Ready;
             }
-            Change::Recipients(_) | Change::Doomed(_) | Change::Data(_) | Change::HandingOff(_) => {
+            Change::Recipients(_) | Change::Doomed(..) | Change::Data(_) | Change::HandingOff(_) => {
                 let keeps_slots = self.is_lmtp();
                 if let State::Open(transaction) = &mut self.state {
                     transaction.apply(change, keeps_slots);
@@ -158,8 +166,8 @@ impl Transaction {
                     self.slots.push(accepted.keys);
                 }
             }
-            Change::Doomed(recipient) => {
-                self.doomed = true;
+            Change::Doomed(recipient, by) => {
+                self.doomed.get_or_insert(Doom { by });
                 self.doomed_recipients.push(recipient);
                 if keeps_slots {
                     self.slots.push(Vec::new());

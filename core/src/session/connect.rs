@@ -13,25 +13,31 @@ use super::state::Parameters;
 use crate::policy::defaults::DOCUMENTED;
 use crate::policy::throttle::ThrottleClass;
 use crate::smtp::reply::Reply;
-use crate::verdict::{Stage, Verdict};
+use crate::verdict::{Ruling, Stage, Verdict};
 
 impl Session {
     pub(super) fn connected(&self, inquiry: &Inquiry<'_>) -> Result<Step, Halt> {
         let view = View::new(self, inquiry);
-        if !self.admitted(ThrottleClass::Connection, &view, inquiry)? {
-            return Ok(Step::action(Action::Close(None)));
+        match self.check_throttles(ThrottleClass::Connection, &view, inquiry) {
+            // Who comes too often is not worth a greeting.
+            Err(Halt::Refuse(refusal)) => {
+                return Ok(Step::action(Action::Close(None)).decided_by(refusal.because().cloned()));
+            }
+            checked => checked?,
         }
         let parameters = Box::new(self.evaluate_parameters(&view)?);
         let script = view.guarded(&self.policy.connect.script)?;
-        let verdict =
+        let Ruling { verdict, by } =
             self.consult(&view, inquiry, Stage::Connect, FilterGroup::Every, script, || Subject::Nothing)?;
         match verdict {
             Verdict::Pass(_) => {}
             Verdict::Reject(reply) | Verdict::Defer(reply) => {
                 return Ok(Step::action(Action::Close(Some(reply))));
             }
-            Verdict::Discard => return Ok(Step::action(Action::Close(Some(replies::OK)))),
-            Verdict::Disconnect(reply) => return Ok(Step::action(Action::Close(reply))),
+            Verdict::Discard => {
+                return Ok(Step::action(Action::Close(Some(replies::OK))).decided_by(by));
+            }
+            Verdict::Disconnect(reply) => return Ok(Step::action(Action::Close(reply)).decided_by(by)),
         }
         let hostname = match view.tuned(&self.policy.connect.hostname, &DOCUMENTED.connect.hostname)? {
             Some(name) if !name.is_empty() => name,

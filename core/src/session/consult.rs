@@ -6,11 +6,12 @@ use std::time::Duration;
 use super::Session;
 use super::facts::View;
 use super::question::{Consultation, Halt, Inquiry, Subject};
+use crate::cause::Cause;
 use crate::expr::{Setting, TextList};
 use crate::policy::filter::{
     Breaker, Hook, Milter, Mode, Pipe, Process, ScriptError, SieveScript, SpamFilter,
 };
-use crate::verdict::{FilterKind, Stage, Verdict};
+use crate::verdict::{FilterKind, Ruling, Stage, Verdict};
 
 /// Which filters of a stage are asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,6 +89,12 @@ pub struct Rule {
 }
 
 impl Rule {
+    /// The filter as that which has decided something.
+    #[must_use]
+    pub fn cause(&self) -> Cause {
+        Cause::object(self.kind.object_kind(), Arc::clone(&self.name))
+    }
+
     fn of_process(kind: FilterKind, process: &Process) -> Self {
         Self {
             kind,
@@ -137,7 +144,7 @@ impl PartialEq for Call {
 const MAX_MESSAGE_FOR_SCRIPT: u64 = 25 * 1024 * 1024;
 
 impl Session {
-    /// The verdict of a stage's filters. Where none is to be asked there is no question.
+    /// What a stage's filters say. Where none is to be asked there is no question.
     pub(super) fn consult(
         &self,
         view: &View<'_>,
@@ -146,12 +153,12 @@ impl Session {
         group: FilterGroup,
         script: Option<Arc<str>>,
         subject: impl FnOnce() -> Subject,
-    ) -> Result<Verdict, Halt> {
+    ) -> Result<Ruling, Halt> {
         let calls = self.calls(view, stage, group, script)?;
         if calls.is_empty() {
-            return Ok(Verdict::Pass(Vec::new()));
+            return Ok(Verdict::Pass(Vec::new()).into());
         }
-        inquiry.verdict(|| Consultation { stage, calls, subject: subject() })
+        inquiry.ruling(|| Consultation { stage, calls, subject: subject() })
     }
 
     fn calls(

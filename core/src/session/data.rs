@@ -38,7 +38,7 @@ impl Session {
     }
 
     pub(super) fn chunk_received(&self, end: ChunkEnd) -> Step {
-        if self.transaction().is_some_and(|transaction| transaction.doomed) {
+        if self.transaction().is_some_and(|transaction| transaction.doomed.is_some()) {
             return Step::reply(replies::CHUNK_OK);
         }
         let refused = |reply: Reply| Step::new(Change::Data(DataState::Dead), Action::Reply(reply));
@@ -68,6 +68,6 @@ impl Session {
 
 fn reception(transaction: &Transaction) -> Reception {
     // A doomed message is read and thrown away: above the first octet nothing of it is kept.
-    let max_size = if transaction.doomed { 1 } else { transaction.limits.max_message_size };
+    let max_size = if transaction.doomed.is_some() { 1 } else { transaction.limits.max_message_size };
     Reception { max_size, binary: transaction.envelope.parameters.body == Some(BodyType::BinaryMime) }
 }

@@ -18,7 +18,7 @@ use crate::expr::Verify;
 use crate::message::fields::Greeting;
 use crate::policy::defaults::DOCUMENTED;
 use crate::smtp::reply::Reply;
-use crate::verdict::{Stage, Verdict};
+use crate::verdict::{Ruling, Stage, Verdict};
 
 /// Longest name that may follow EHLO, in octets (RFC 5321 section 4.5.3.1.2).
 const MAX_NAME_OCTETS: usize = 255;
@@ -44,8 +44,8 @@ impl Session {
             Some(hello) => hello.spf.clone(),
             None => {
                 let spf = self.check_spf_of_name(&name, inquiry)?;
-                if let Some(refusal) = self.judge_name(&name, spf.as_ref(), &view, inquiry)? {
-                    return Ok(Step::new(Change::DropTransaction, refusal));
+                if let Some(step) = self.judge_name(&name, spf.as_ref(), &view, inquiry)? {
+                    return Ok(step);
                 }
                 spf
             }
@@ -92,15 +92,18 @@ impl Session {
         spf: Option<&Check>,
         view: &View<'_>,
         inquiry: &Inquiry<'_>,
-    ) -> Result<Option<Action>, Halt> {
+    ) -> Result<Option<Step>, Halt> {
         let script = view.guarded(&self.policy.ehlo.script)?;
         let subject = || Subject::Helo { name: Arc::clone(name), spf: spf.cloned() };
-        Ok(match self.consult(view, inquiry, Stage::Ehlo, FilterGroup::Every, script, subject)? {
-            Verdict::Pass(_) => None,
-            Verdict::Reject(reply) | Verdict::Defer(reply) => Some(Action::Reply(reply)),
-            Verdict::Discard => Some(Action::Reply(replies::OK)),
-            Verdict::Disconnect(reply) => Some(Action::Close(reply)),
-        })
+        let Ruling { verdict, by } =
+            self.consult(view, inquiry, Stage::Ehlo, FilterGroup::Every, script, subject)?;
+        let action = match verdict {
+            Verdict::Pass(_) => return Ok(None),
+            Verdict::Reject(reply) | Verdict::Defer(reply) => Action::Reply(reply),
+            Verdict::Discard => Action::Reply(replies::OK),
+            Verdict::Disconnect(reply) => Action::Close(reply),
+        };
+        Ok(Some(Step::new(Change::DropTransaction, action).decided_by(by)))
     }
 
     /// The answer to EHLO and LHLO: every extension that is on.

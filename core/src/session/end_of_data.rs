@@ -22,7 +22,7 @@ use crate::message::header::Header;
 use crate::policy::defaults::DOCUMENTED;
 use crate::policy::stage::{BareLineEnds, StageData};
 use crate::smtp::reply::Reply;
-use crate::verdict::{Generated, GeneratedMessage, Modification, Stage, Verdict};
+use crate::verdict::{Generated, GeneratedMessage, Modification, Ruling, Stage, Verdict};
 
 impl Session {
     pub(super) fn received(
@@ -33,8 +33,8 @@ impl Session {
     ) -> Result<Step, Halt> {
         let transaction = self.transaction().ok_or(replies::MAIL_FIRST)?;
         // Nothing is kept of a doomed message, so nothing can be wrong with it.
-        if transaction.doomed {
-            return Ok(self.message_dropped());
+        if let Some(doom) = &transaction.doomed {
+            return Ok(self.message_dropped().decided_by(doom.by.clone()));
         }
         self.check_size(received)?;
         let view = View::new(self, inquiry);
@@ -45,17 +45,18 @@ impl Session {
         let edits = header.forged_results(&self.hostname);
         let mut envelope = transaction.envelope.clone();
         let results = Arc::new(results);
-        let changes = match self.ask_filters_of_data(&prefix, &edits, &results, &view, inquiry)? {
+        let Ruling { verdict, by } = self.ask_filters_of_data(&prefix, &edits, &results, &view, inquiry)?;
+        let changes = match verdict {
             Verdict::Pass(modifications) => Changes::of(envelope.apply(modifications), edits),
             Verdict::Reject(reply) | Verdict::Defer(reply) => return Ok(self.message_refused(reply)),
-            Verdict::Discard => return Ok(self.message_dropped()),
-            Verdict::Disconnect(reply) => return Ok(Step::action(Action::Close(reply))),
+            Verdict::Discard => return Ok(self.message_dropped().decided_by(by)),
+            Verdict::Disconnect(reply) => return Ok(Step::action(Action::Close(reply)).decided_by(by)),
         };
         if changes.is_dropped {
             envelope.recipients.clear();
         }
         if envelope.recipients.is_empty() && changes.generated.is_empty() {
-            return Ok(self.message_dropped());
+            return Ok(self.message_dropped().decided_by(by));
         }
         self.add_fields_of_departure(now, transaction, &envelope, header, &view, &mut prefix)?;
         let whole = Outbound { size: received.size, dmarc_pass: results.dmarc_passes() };
@@ -196,7 +197,7 @@ impl Session {
         results: &Arc<MessageResults>,
         view: &View<'_>,
         inquiry: &Inquiry<'_>,
-    ) -> Result<Verdict, Halt> {
+    ) -> Result<Ruling, Halt> {
         let script = view.guarded(&self.policy.data.script)?;
         let subject = || Subject::Message {
             fields: Arc::from(prefix),

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::id::TraceId;
 use super::question::{Answer, Question};
 use crate::envelope::{Envelope, Recipient};
 use crate::message::edit::Edit;
@@ -93,6 +94,46 @@ pub enum Action {
 }
 
 impl Action {
+    /// The reply that tells the client what became of its command; of several the first that is not good.
+    #[must_use]
+    pub fn reply(&self) -> Option<&Reply> {
+        match self {
+            Self::Reply(reply)
+            | Self::ReplyAndClose(reply, _)
+            | Self::Challenge(reply)
+            | Self::StartTls(reply)
+            | Self::Swallow { reply, .. }
+            | Self::Close(Some(reply)) => Some(reply),
+            Self::ReplyEach(replies) => {
+                replies.iter().find(|reply| !reply.is_positive()).or_else(|| replies.first())
+            }
+            Self::Wait(_, action) => action.reply(),
+            Self::Listen
+            | Self::Ask(_)
+            | Self::ReceiveData { .. }
+            | Self::ReceiveChunk { .. }
+            | Self::HandOff(_)
+            | Self::Close(None) => None,
+        }
+    }
+
+    /// The same action, each refusal in it with the id under which more is known of it.
+    pub(super) fn with_id(self, id: TraceId) -> Self {
+        let mark = |reply: Reply| match reply.is_transient() || reply.is_permanent() {
+            true => reply.with_id(id),
+            false => reply,
+        };
+        match self {
+            Self::Reply(reply) => Self::Reply(mark(reply)),
+            Self::ReplyEach(replies) => Self::ReplyEach(replies.into_iter().map(mark).collect()),
+            Self::ReplyAndClose(reply, last) => Self::ReplyAndClose(mark(reply), mark(last)),
+            Self::Swallow { size, reply } => Self::Swallow { size, reply: mark(reply) },
+            Self::Close(reply) => Self::Close(reply.map(mark)),
+            Self::Wait(pause, action) => Self::Wait(pause, Box::new(action.with_id(id))),
+            other => other,
+        }
+    }
+
     /// Whether nothing can follow, be it after a pause.
     pub(super) fn is_the_last(&self) -> bool {
         match self {
@@ -157,7 +198,7 @@ pub struct Received {
 #[derive(Debug, Clone)]
 pub struct Delivery {
     /// The queue id.
-    pub id: super::id::TraceId,
+    pub id: TraceId,
     /// Sender and parameters; its recipients are those of `copies`.
     pub envelope: Envelope,
     /// Each recipient and where it goes; nobody when only generated messages are delivered.

@@ -12,7 +12,7 @@ use super::event::Action;
 use super::facts::View;
 use super::question::{Answer, Halt, Inquiry, Question, Subject};
 use super::replies;
-use super::state::{DataState, Transaction, TransactionLimits};
+use super::state::{DataState, Doom, Transaction, TransactionLimits};
 use crate::envelope::Envelope;
 use crate::expr::Verify;
 use crate::policy::defaults::DOCUMENTED;
@@ -20,7 +20,7 @@ use crate::policy::throttle::ThrottleClass;
 use crate::smtp::address::{Address, ReversePath};
 use crate::smtp::command::Mail;
 use crate::smtp::reply::Reply;
-use crate::verdict::{Modification, Stage, Verdict};
+use crate::verdict::{Modification, Ruling, Stage, Verdict};
 
 impl Session {
     pub(super) fn mail(&self, now: Timestamp, mail: &Mail, inquiry: &Inquiry<'_>) -> Result<Step, Halt> {
@@ -38,12 +38,12 @@ impl Session {
         let doomed = match self.ask_filters_of_mail(mail, &envelope, reverse_dns.as_ref(), &view, inquiry)? {
             Judgement::Pass(modifications) => {
                 modifications.into_iter().for_each(|modification| envelope.set_sender(modification));
-                false
+                None
             }
-            Judgement::Doomed => true,
-            Judgement::Stop(action) => return Ok(Step::action(action)),
+            Judgement::Doomed(doom) => Some(doom),
+            Judgement::Stop(step) => return Ok(*step),
         };
-        if !doomed {
+        if doomed.is_none() {
             self.rewrite_sender(&mut envelope, inquiry)?;
             self.check_ownership(&envelope, inquiry)?;
         }
@@ -51,17 +51,21 @@ impl Session {
         let max_message_size =
             view.tuned(&self.policy.data.max_message_size, &DOCUMENTED.data.max_message_size)?;
         self.check_mail_parameters(now, &envelope.parameters, max_message_size, &view)?;
-        if !doomed && !self.admitted(ThrottleClass::Sender, &view, inquiry)? {
-            return Err(replies::THROTTLED.into());
+        if doomed.is_none() {
+            self.check_throttles(ThrottleClass::Sender, &view, inquiry)?;
         }
         // Of a doomed transaction nobody is asked, and nothing is kept.
-        let spf = if doomed { None } else { self.check_spf_of_sender(&mail.from, inquiry)? };
+        let spf = match doomed {
+            Some(_) => None,
+            None => self.check_spf_of_sender(&mail.from, inquiry)?,
+        };
         let limits = self.transaction_limits(&view, max_message_size)?;
-        if let Some(size) = envelope.parameters.size.filter(|size| *size > 0 && !doomed)
+        if let Some(size) = envelope.parameters.size.filter(|size| *size > 0 && doomed.is_none())
             && !inquiry.admitted(|| Question::Reserve(size))?
         {
             return Err(replies::OUT_OF_SPACE.into());
         }
+        let because = doomed.as_ref().and_then(|doom| doom.by.clone());
         let transaction = Box::new(Transaction {
             id: self.client.id.of_transaction(self.transactions),
             envelope,
@@ -73,7 +77,8 @@ impl Session {
             data: DataState::Awaited,
             limits,
         });
-        Ok(Step::new(Change::Begin { transaction, reverse_dns }, Action::Reply(replies::SENDER_OK)))
+        let begin = Change::Begin { transaction, reverse_dns };
+        Ok(Step::new(begin, Action::Reply(replies::SENDER_OK)).decided_by(because))
     }
 
     /// Whether the session is at a point where a transaction may begin.
@@ -127,8 +132,8 @@ impl Session {
             parameters: Arc::from(&*mail.raw_parameters),
             reverse_dns: reverse_dns.cloned(),
         };
-        let verdict = self.consult(view, inquiry, Stage::Mail, FilterGroup::Every, script, subject)?;
-        Ok(Judgement::of(verdict))
+        let ruling = self.consult(view, inquiry, Stage::Mail, FilterGroup::Every, script, subject)?;
+        Ok(Judgement::of(ruling))
     }
 
     /// `rewrite`: an address replaces the sender, an empty text empties it, anything else changes nothing.
@@ -188,22 +193,24 @@ impl Session {
     }
 }
 
-/// A verdict on MAIL or RCPT, as what the session does.
+/// What filters say to MAIL or RCPT, as what the session does.
 #[derive(Debug)]
 pub(super) enum Judgement {
     Pass(Vec<Modification>),
     /// Taken, and never delivered.
-    Doomed,
-    Stop(Action),
+    Doomed(Doom),
+    Stop(Box<Step>),
 }
 
 impl Judgement {
-    pub(super) fn of(verdict: Verdict) -> Self {
-        match verdict {
+    pub(super) fn of(ruling: Ruling) -> Self {
+        match ruling.verdict {
             Verdict::Pass(modifications) => Self::Pass(modifications),
-            Verdict::Discard => Self::Doomed,
-            Verdict::Reject(reply) | Verdict::Defer(reply) => Self::Stop(Action::Reply(reply)),
-            Verdict::Disconnect(reply) => Self::Stop(Action::Close(reply)),
+            Verdict::Discard => Self::Doomed(Doom { by: ruling.by }),
+            Verdict::Reject(reply) | Verdict::Defer(reply) => Self::Stop(Box::new(Step::reply(reply))),
+            Verdict::Disconnect(reply) => {
+                Self::Stop(Box::new(Step::action(Action::Close(reply)).decided_by(ruling.by)))
+            }
         }
     }
 }

@@ -40,7 +40,9 @@ use self::check::{Check, SenderCheck};
 use self::event::{Action, Event, Tls};
 use self::id::TraceId;
 use self::question::{Answer, Halt, Inquiry};
+pub use self::replies::DECIDING_FIELDS;
 use self::state::{DataState, Hello, Login, Parameters, State, Transaction};
+use crate::cause::Cause;
 use crate::envelope::Envelope;
 use crate::expr::SaslMechanism;
 use crate::message::fields::Greeting;
@@ -94,6 +96,8 @@ pub struct Session {
     messages: u64,
     transactions: u64,
     pending: Option<Pending>,
+    /// What has decided the last action.
+    because: Option<Cause>,
 }
 
 /// A decision that waits for an answer.
@@ -138,6 +142,7 @@ impl Session {
             messages: 0,
             transactions: 0,
             pending: None,
+            because: None,
         }
     }
 
@@ -168,16 +173,28 @@ impl Session {
             Err(Halt::Refuse(reply)) => self.refused(&pending.event, reply),
             Err(Halt::Unable) => self.refused(&pending.event, self.unable(&pending.event)),
         };
+        let id = self.id();
+        self.because = step.because.or_else(|| step.action.reply().and_then(Reply::because).cloned());
         self.apply(step.change);
-        match &step.action {
+        let action = match self.policy.settings.add_id_to_refusals {
+            true => step.action.with_id(id),
+            false => step.action,
+        };
+        match &action {
             // RFC 5321 section 3.8: 421 announces that the channel is closed.
             Action::Reply(reply) if reply.code() == 421 => self.close(Some(reply.clone())),
-            action if action.is_the_last() => {
+            last if last.is_the_last() => {
                 self.state = State::Closed;
-                step.action
+                action
             }
-            _ => step.action,
+            _ => action,
         }
+    }
+
+    /// What of the policy has decided the last action, where one object did: also for what has no reply.
+    #[must_use]
+    pub const fn because(&self) -> Option<&Cause> {
+        self.because.as_ref()
     }
 
     /// The limits that the host watches over, as they hold now.

@@ -17,7 +17,7 @@ use crate::policy::Secret;
 use crate::policy::route::Route;
 use crate::smtp::address::{Address, ReversePath};
 use crate::smtp::reply::Reply;
-use crate::verdict::{Stage, Verdict};
+use crate::verdict::{Ruling, Stage, Verdict};
 
 /// Something that only the world outside of the session can answer.
 #[derive(Debug, Clone, PartialEq)]
@@ -181,8 +181,8 @@ pub enum Answer {
     Value(Result<Value<'static>, LookupFailure>),
     /// To `Throttle` and `Reserve`: whether it is admitted; to `Greylist`: whether it may pass.
     Admitted(bool),
-    /// To `Consult`: the verdicts of all filters, folded.
-    Verdict(Verdict),
+    /// To `Consult`.
+    Ruling(Ruling),
     /// To `ReverseDns`, `SpfEhlo` and `SpfMail`.
     Check(Check),
     /// To `Message`.
@@ -273,10 +273,19 @@ impl<'a> Inquiry<'a> {
     }
 
     /// As [`Self::ask`], for filters.
-    pub(super) fn verdict(&self, consultation: impl FnOnce() -> Consultation) -> Result<Verdict, Halt> {
-        match self.ask(|| Question::Consult(consultation()))? {
-            Answer::Verdict(verdict) => Ok(verdict.clone()),
-            _ => Err(Halt::Unable),
-        }
+    ///
+    /// A reply of theirs names who has decided.
+    pub(super) fn ruling(&self, consultation: impl FnOnce() -> Consultation) -> Result<Ruling, Halt> {
+        let Answer::Ruling(Ruling { verdict, by }) = self.ask(|| Question::Consult(consultation()))? else {
+            return Err(Halt::Unable);
+        };
+        let named = |reply: &Reply| reply.clone().or_because(by.as_ref());
+        let verdict = match verdict {
+            Verdict::Reject(reply) => Verdict::Reject(named(reply)),
+            Verdict::Defer(reply) => Verdict::Defer(named(reply)),
+            Verdict::Disconnect(Some(reply)) => Verdict::Disconnect(Some(named(reply))),
+            other => other.clone(),
+        };
+        Ok(Ruling { verdict, by: by.clone() })
     }
 }

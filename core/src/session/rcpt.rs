@@ -12,7 +12,7 @@ use super::mail::Judgement;
 use super::question::{Answer, Halt, Inquiry, Question, Subject, Verify};
 use super::recipient::Resolution;
 use super::replies;
-use super::state::{DataState, Transaction};
+use super::state::{DataState, Doom, Transaction};
 use crate::envelope::Recipient;
 use crate::policy::throttle::ThrottleClass;
 use crate::smtp::address::{Address, ForwardPath};
@@ -38,16 +38,17 @@ impl Session {
         if let Some(step) = known(transaction, &recipient.address) {
             return Ok(step);
         }
-        if transaction.doomed {
-            return Ok(Step::new(Change::Doomed(recipient), Action::Reply(replies::RECIPIENT_OK)));
+        if let Some(doom) = &transaction.doomed {
+            return Ok(doomed(recipient, doom.clone()));
         }
         let sender =
             match self.ask_filters_of_rcpt(FilterGroup::ButMilters, &recipient, &[], rcpt, inquiry)? {
                 Judgement::Pass(modifications) => take_over(modifications, &mut recipient),
-                Judgement::Doomed => {
-                    return Ok(accepted(Accepted { doomed: Some(recipient), ..Accepted::default() }));
+                Judgement::Doomed(doom) => {
+                    let accepted = accepted(Accepted { doomed: Some(recipient), ..Accepted::default() });
+                    return Ok(accepted.decided_by(doom.by));
                 }
-                Judgement::Stop(action) => return Ok(Step::action(action)),
+                Judgement::Stop(step) => return Ok(*step),
             };
         self.rewrite_recipient(&mut recipient, inquiry)?;
         if let Some(step) = known(transaction, &recipient.address) {
@@ -56,7 +57,10 @@ impl Session {
         let resolved = match self.resolve(&recipient, is_postmaster, inquiry)? {
             Resolution::Recipients(recipients) => recipients,
             Resolution::RelayDenied => return Ok(self.recipient_error(transaction, replies::RELAY_DENIED)),
-            Resolution::Unknown => return Ok(self.recipient_error(transaction, replies::NO_SUCH_MAILBOX)),
+            Resolution::Unknown(domain) => {
+                let unknown = replies::NO_SUCH_MAILBOX.or_because(Some(&domain));
+                return Ok(self.recipient_error(transaction, unknown));
+            }
         };
         self.check_rates(&recipient, inquiry)?;
         let keys: Vec<Box<str>> = resolved.iter().map(|one| one.address.key().into()).collect();
@@ -71,10 +75,8 @@ impl Session {
         // Milters hear of a recipient when every check of ours has passed, as with other servers.
         match self.ask_filters_of_rcpt(FilterGroup::Milters, &recipient, &keys, rcpt, inquiry)? {
             Judgement::Pass(_) => Ok(accepted(Accepted { new, keys, doomed: None, sender })),
-            Judgement::Doomed => {
-                Ok(Step::new(Change::Doomed(recipient), Action::Reply(replies::RECIPIENT_OK)))
-            }
-            Judgement::Stop(action) => Ok(Step::action(action)),
+            Judgement::Doomed(doom) => Ok(doomed(recipient, doom)),
+            Judgement::Stop(step) => Ok(*step),
         }
     }
 
@@ -124,9 +126,7 @@ impl Session {
     /// Throttles and greylisting.
     fn check_rates(&self, recipient: &Recipient, inquiry: &Inquiry<'_>) -> Result<(), Halt> {
         let view = View::new(self, inquiry).with_recipient(&recipient.address);
-        if !self.admitted(ThrottleClass::Recipient, &view, inquiry)? {
-            return Err(replies::THROTTLED.into());
-        }
+        self.check_throttles(ThrottleClass::Recipient, &view, inquiry)?;
         let Some(greylist) = &self.policy.filters.greylist else { return Ok(()) };
         if !view.guarded(&greylist.matches)? {
             return Ok(());
@@ -180,6 +180,12 @@ impl Session {
         };
         Step::new(Change::RecipientError, delayed(transaction.limits.wait_on_fail, then))
     }
+}
+
+/// The recipient is taken, and the transaction goes nowhere.
+fn doomed(recipient: Recipient, doom: Doom) -> Step {
+    let change = Change::Doomed(recipient, doom.by.clone());
+    Step::new(change, Action::Reply(replies::RECIPIENT_OK)).decided_by(doom.by)
 }
 
 /// The answer to a recipient that was accepted before.

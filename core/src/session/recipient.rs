@@ -1,9 +1,12 @@
 //! From a recipient as it was named to the recipients it stands for.
 
+use std::sync::Arc;
+
 use super::Session;
 use super::facts::View;
 use super::question::{Answer, DirectoryAnswer, Halt, Inquiry, Question};
 use super::replies;
+use crate::cause::Cause;
 use crate::envelope::Recipient;
 use crate::policy::directory::{Domain, Entry};
 use crate::smtp::address::Address;
@@ -17,7 +20,7 @@ pub(super) enum Resolution {
     /// Its domain is not ours, and it may not be relayed.
     RelayDenied,
     /// Its domain is ours, and nobody of that name is there.
-    Unknown,
+    Unknown(Cause),
 }
 
 /// What is known of a mailbox name.
@@ -56,11 +59,11 @@ impl Session {
                     vec![Recipient { address: catch_all.clone(), ..recipient.clone() }]
                 }
                 None if domain.allow_relaying || is_postmaster => vec![recipient.clone()],
-                None => return Ok(Resolution::Unknown),
+                None => return Ok(Resolution::Unknown(cause(domain))),
             },
         };
         Ok(match found.is_empty() {
-            true => Resolution::Unknown,
+            true => Resolution::Unknown(cause(domain)),
             false => Resolution::Recipients(found),
         })
     }
@@ -85,10 +88,17 @@ impl Session {
             Answer::Directory(DirectoryAnswer::Mailbox(_)) => Ok(Found::Mailbox),
             Answer::Directory(DirectoryAnswer::List(members)) => Ok(Found::List(members.clone())),
             Answer::Directory(DirectoryAnswer::Unknown) => Ok(Found::Nobody),
-            Answer::Directory(DirectoryAnswer::Unavailable) => Err(replies::DIRECTORY_UNAVAILABLE.into()),
+            Answer::Directory(DirectoryAnswer::Unavailable) => {
+                Err(replies::DIRECTORY_UNAVAILABLE.or_because(Some(&cause(domain))).into())
+            }
             _ => Err(Halt::Unable),
         }
     }
+}
+
+/// The domain that decides who is there.
+fn cause(domain: &Domain) -> Cause {
+    Cause::object("MtaDomain", Arc::clone(&domain.object)).with_field("directory")
 }
 
 /// A recipient under another address; the original is remembered for notifications (RFC 3461 section 5.2.1).

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::check::{Check, SenderCheck};
 use super::id::TraceId;
+use crate::cause::Cause;
 use crate::envelope::{Envelope, Recipient};
 use crate::expr::{SaslMechanism, Verify};
 use crate::message::fields::Greeting;
@@ -42,7 +43,7 @@ pub(super) struct Transaction {
     /// Recipients that a filter has discarded: accepted towards the client, never delivered.
     pub(super) doomed_recipients: Vec<Recipient>,
     /// A filter has discarded the whole transaction.
-    pub(super) doomed: bool,
+    pub(super) doomed: Option<Doom>,
     /// LMTP: for each RCPT that was accepted, the recipients it has brought (RFC 2033 section 4.2).
     pub(super) slots: Vec<Vec<Box<str>>>,
     /// The recipients of the hand-off under way, in its order.
@@ -62,6 +63,13 @@ impl Transaction {
     pub(super) fn recipients_accepted(&self) -> usize {
         self.envelope.recipients.len().saturating_add(self.doomed_recipients.len())
     }
+}
+
+/// Why nothing of a transaction is delivered.
+#[derive(Debug, Clone)]
+pub(super) struct Doom {
+    /// The filter that has discarded it.
+    pub(super) by: Option<Cause>,
 }
 
 /// Settings that hold for a transaction, evaluated when MAIL was accepted.

@@ -5,17 +5,20 @@ use std::sync::Arc;
 use super::Session;
 use super::facts::View;
 use super::question::{Halt, Inquiry, Question};
+use super::replies;
+use crate::cause::Cause;
 use crate::expr::{Facts, Variable};
 use crate::policy::throttle::{Throttle, ThrottleClass, ThrottleKey};
 
 impl Session {
-    /// Whether every throttle of a class admits what is at hand; the first that refuses ends the check.
-    pub(super) fn admitted(
+    /// Whether every throttle of a class admits what is at hand; the first that refuses ends the check, and
+    /// is named by the refusal.
+    pub(super) fn check_throttles(
         &self,
         class: ThrottleClass,
         view: &View<'_>,
         inquiry: &Inquiry<'_>,
-    ) -> Result<bool, Halt> {
+    ) -> Result<(), Halt> {
         for (index, throttle) in self.policy.throttles.iter().enumerate() {
             if throttle.class != class
                 || !view.guarded(&throttle.matches)?
@@ -24,10 +27,11 @@ impl Session {
                 continue;
             }
             if !inquiry.admitted(|| Question::Throttle { index, key: key_of(throttle, view) })? {
-                return Ok(false);
+                let by = Cause::object("MtaInboundThrottle", Arc::clone(&throttle.name));
+                return Err(replies::THROTTLED.or_because(Some(&by)).into());
             }
         }
-        Ok(true)
+        Ok(())
     }
 
     /// A throttle on the recipient's domain counts once for each domain of a transaction.

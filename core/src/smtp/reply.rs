@@ -3,16 +3,29 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use crate::cause::Cause;
+
 /// A reply: three digits, mostly an enhanced status code, and text.
 ///
 /// The text holds no control character but tabs and the `\n` which separates the lines of a reply with
-/// several; so whatever a text comes from, it cannot end the reply and begin another.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// several; so whatever a text comes from, it cannot end the reply and begin another. What of the policy
+/// has decided goes with it, for traces and logs; the client does not see it, and replies are equal when it
+/// hears the same.
+#[derive(Debug, Clone)]
 pub struct Reply {
     code: u16,
     enhanced: Option<EnhancedCode>,
     text: Cow<'static, str>,
+    because: Option<Cause>,
 }
+
+impl PartialEq for Reply {
+    fn eq(&self, other: &Self) -> bool {
+        (self.code, self.enhanced, &self.text) == (other.code, other.enhanced, &other.text)
+    }
+}
+
+impl Eq for Reply {}
 
 /// An enhanced status code: class, subject, detail (RFC 3463).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -27,13 +40,13 @@ impl Reply {
     /// The code is three digits, 200 to 599; the text is one line.
     #[must_use]
     pub const fn new(code: u16, enhanced: EnhancedCode, text: &'static str) -> Self {
-        Self { code, enhanced: Some(enhanced), text: Cow::Borrowed(text) }
+        Self { code, enhanced: Some(enhanced), text: Cow::Borrowed(text), because: None }
     }
 
     /// A reply with a fixed text that carries no enhanced status code, such as 334 and 354.
     #[must_use]
     pub const fn plain(code: u16, text: &'static str) -> Self {
-        Self { code, enhanced: None, text: Cow::Borrowed(text) }
+        Self { code, enhanced: None, text: Cow::Borrowed(text), because: None }
     }
 
     /// The answer to EHLO: the greeting, then one line for each extension (RFC 5321 section 4.1.1.1).
@@ -45,7 +58,7 @@ impl Reply {
             text.push('\n');
             text.push_str(&one_line(Cow::Borrowed(keyword.as_ref())));
         }
-        Self { code: 250, enhanced: None, text: Cow::Owned(text) }
+        Self { code: 250, enhanced: None, text: Cow::Owned(text), because: None }
     }
 
     /// Reads a reply that a filter or an expression gave, such as `550 5.7.1 not today`.
@@ -75,13 +88,13 @@ impl Reply {
             };
             lines.push_str(&one_line(Cow::Borrowed(line.trim())));
         }
-        Some(Self { code, enhanced, text: Cow::Owned(lines) })
+        Some(Self { code, enhanced, text: Cow::Owned(lines), because: None })
     }
 
     /// The same codes with another text. Control characters, line ends among them, become spaces.
     #[must_use]
     pub fn with_text(&self, text: impl Into<Cow<'static, str>>) -> Self {
-        Self { code: self.code, enhanced: self.enhanced, text: one_line(text.into()) }
+        Self { text: one_line(text.into()), ..self.clone() }
     }
 
     /// The same reply, with this enhanced code if it has none: a server that offers them gives one with
@@ -101,19 +114,42 @@ impl Reply {
             }
             text.push_str(&one_line(Cow::Borrowed(line.as_ref())));
         }
-        Self { code: self.code, enhanced: self.enhanced, text: Cow::Owned(text) }
+        Self { text: Cow::Owned(text), ..self.clone() }
     }
 
     /// The same reply with the host's name in front of the text, as session-level refusals have it.
     #[must_use]
     pub fn prefix_hostname(&self, hostname: &str) -> Self {
         let text = format!("{} {}", one_line(Cow::Borrowed(hostname)), self.text);
-        Self { code: self.code, enhanced: self.enhanced, text: Cow::Owned(text) }
+        Self { text: Cow::Owned(text), ..self.clone() }
+    }
+
+    /// The same reply with the id under which traces and logs know what it is about, as ` [id 7f3a…]`.
+    #[must_use]
+    pub fn with_id(&self, id: impl fmt::Display) -> Self {
+        let gap = if self.text.is_empty() { "" } else { " " };
+        Self { text: Cow::Owned(format!("{}{gap}[id {id}]", self.text)), ..self.clone() }
+    }
+
+    /// The same reply, decided by this, unless something else is known to have decided it.
+    #[must_use]
+    pub fn or_because(self, cause: Option<&Cause>) -> Self {
+        Self { because: self.because.or_else(|| cause.cloned()), ..self }
+    }
+
+    /// A reply with a fixed text that a field of the policy decides.
+    pub(crate) const fn of_field(
+        code: u16,
+        enhanced: EnhancedCode,
+        text: &'static str,
+        cause: Cause,
+    ) -> Self {
+        Self { code, enhanced: Some(enhanced), text: Cow::Borrowed(text), because: Some(cause) }
     }
 
     /// A reply that was read from the wire. The code is 200 to 599, the text without control characters.
     pub(super) const fn from_parts(code: u16, enhanced: Option<EnhancedCode>, text: String) -> Self {
-        Self { code, enhanced, text: Cow::Owned(text) }
+        Self { code, enhanced, text: Cow::Owned(text), because: None }
     }
 
     /// The three digits.
@@ -132,6 +168,12 @@ impl Reply {
     #[must_use]
     pub fn text(&self) -> &str {
         &self.text
+    }
+
+    /// What of the policy has decided, where one object did.
+    #[must_use]
+    pub const fn because(&self) -> Option<&Cause> {
+        self.because.as_ref()
     }
 
     /// 2xx: done.

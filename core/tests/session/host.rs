@@ -205,9 +205,9 @@ impl Host {
                 ];
                 let verdict = self.chance.of(&verdicts);
                 course.discarded |= verdict == Verdict::Discard;
-                Answer::Verdict(verdict)
+                Answer::Ruling(verdict.into())
             }
-            Question::Consult(_) => Answer::Verdict(Verdict::Pass(Vec::new())),
+            Question::Consult(_) => Answer::Ruling(Verdict::Pass(Vec::new()).into()),
             Question::ReverseDns | Question::SpfEhlo { .. } | Question::SpfMail { .. } => {
                 Answer::Check(Check { result: self.result(bad), detail: None })
             }

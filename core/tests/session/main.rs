@@ -179,7 +179,11 @@ fn check(
     if let Some((delivery, overall)) = &course.handed_off {
         prop_assert!(!before.discarded || delivery.copies.len() < before.recipients * 2);
         if !each {
-            prop_assert_eq!(replies.first(), Some(overall));
+            let told = match overall.is_positive() {
+                true => overall.clone(),
+                false => overall.with_id(delivery.id),
+            };
+            prop_assert_eq!(replies.first(), Some(&told));
         }
         for copy in &delivery.copies {
             let local = copy.recipient.address.key_domain() == "example.org";
@@ -235,6 +239,23 @@ fn an_answer_to_no_question_closes() {
     assert!(!host.event(Event::Connected).closed);
     let answer = postern_core::session::question::Answer::Admitted(true);
     assert!(host.event(Event::Answer(answer)).closed);
+}
+
+#[test]
+fn a_refusal_ends_with_an_id_unless_that_is_turned_off() {
+    for (on, wanted) in [
+        (true, "Command not implemented [id 00000000000000000000000000000007]"),
+        (false, "Command not implemented"),
+    ] {
+        let mut policy = inquisitive(MixedRoutes::Fanout);
+        policy.settings.add_id_to_refusals = on;
+        let mut host = Host::new(policy, Protocol::Smtp, vec![0]);
+        host.event(Event::Connected);
+        let told = host.line("ETRN example.org").replies;
+        assert_eq!(told.first().map(Reply::text), Some(wanted));
+        let greeted = host.line("EHLO client.example.net").replies;
+        assert!(greeted.iter().all(|reply| !reply.text().contains("[id ")));
+    }
 }
 
 #[test]

@@ -128,6 +128,7 @@ fn throttle(name: &str, key: Vec<ThrottleKey>, class: ThrottleClass) -> Throttle
 
 fn domain() -> Domain {
     Domain {
+        object: "example.org".into(),
         name: "example.org".into(),
         aliases: Vec::new(),
         is_enabled: true,

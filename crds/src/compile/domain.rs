@@ -53,6 +53,7 @@ impl Context<'_> {
         let catch_all = catch_all.and_then(|address| self.mailbox(&SPEC.key("catchAllAddress"), address));
         let sub_addressing = self.sub_addressing(spec);
         Some(Domain {
+            object: Arc::clone(object),
             name: name?,
             aliases,
             is_enabled: spec.is_enabled,

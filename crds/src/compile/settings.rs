@@ -49,6 +49,7 @@ impl Context<'_> {
             store: self.store(&SPEC.key("store"), &spec.store),
             message_memory: self.number(&SPEC.key("messageMemory"), spec.message_memory, 1 << 20, u64::MAX),
             message_spool: spec.message_spool,
+            add_id_to_refusals: spec.add_id_to_refusals,
             geo_asn_file: spec.geo.asn_file.as_deref().map(PathBuf::from),
             geo_country_file: spec.geo.country_file.as_deref().map(PathBuf::from),
         }

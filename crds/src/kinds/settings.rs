@@ -63,6 +63,8 @@ pub struct SettingsSpec {
     pub message_memory: u64,
     /// Temporary files for messages in hand, octets. Default 2147483648.
     pub message_spool: u64,
+    /// Ends every refusal with ` [id …]`, the id under which traces and logs know of it. Default true.
+    pub add_id_to_refusals: bool,
 }
 
 impl KindSpec for SettingsSpec {
@@ -90,6 +92,7 @@ impl Default for SettingsSpec {
             geo: GeoSpec::default(),
             message_memory: 256 << 20,
             message_spool: 2 << 30,
+            add_id_to_refusals: true,
         }
     }
 }

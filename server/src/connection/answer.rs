@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use postern_core::cause::Cause;
 use postern_core::expr::{Lookup, LookupFailure, Value};
 use postern_core::session::check::{MessageResults, SenderCheck};
 use postern_core::session::question::{
@@ -56,7 +57,7 @@ impl Connection {
                 if consultation.asks_milters() {
                     self.refusable = None;
                 }
-                Answer::Verdict(
+                Answer::Ruling(
                     self.panel.consult(&self.gate, &self.session, self.kept.as_ref(), &consultation).await,
                 )
             }
@@ -154,7 +155,10 @@ impl Connection {
             };
             match self.gate.handoff.verify(inquiry).await {
                 Verification::Accepted => {}
-                Verification::Refused(reply) | Verification::Unreachable(reply) => return Some(reply),
+                Verification::Refused(reply) | Verification::Unreachable(reply) => {
+                    let cause = Cause::object("MtaRoute", Arc::clone(&route.name));
+                    return Some(reply.or_because(Some(&cause)));
+                }
             }
         }
         None

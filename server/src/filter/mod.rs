@@ -32,7 +32,7 @@ use postern_core::session::question::{Consultation, Subject};
 use postern_core::smtp::address::ForwardPath;
 use postern_core::smtp::command::Rcpt;
 use postern_core::smtp::reply::Reply;
-use postern_core::verdict::{Stage, Verdict};
+use postern_core::verdict::{Ruling, Stage, Verdict};
 use tokio::time::{Instant, timeout_at};
 
 pub(crate) use self::case::Case;
@@ -78,11 +78,11 @@ impl Panel {
         session: &Session,
         whole: Option<&Whole>,
         consultation: &Consultation,
-    ) -> Verdict {
+    ) -> Ruling {
         let time = Time::begin(session.policy().data.filter_budget);
         let Ok(mut deliberation) = begin(session, whole, consultation) else {
             tracing::warn!(id = %session.id(), "a message has a header that no filter can be shown");
-            return Verdict::Defer(FILTER_FAILED);
+            return Verdict::Defer(FILTER_FAILED).into();
         };
         for call in &consultation.calls {
             let Some(rule) = call.rule() else {
@@ -107,11 +107,11 @@ impl Panel {
             // Whatever its failure rule: those after it have no time either.
             if matches!(said, Err(FilterError::OutOfTime { .. })) && rule.mode == Mode::Enforce {
                 gate.metrics.filters().over_budget();
-                return Verdict::Defer(FILTER_FAILED);
+                return Ruling { verdict: Verdict::Defer(FILTER_FAILED), by: Some(rule.cause()) };
             }
             match deliberation.hear(&rule, said.ok()) {
                 Heard::Taken | Heard::Ignored => {}
-                Heard::Decided(verdict) => return verdict,
+                Heard::Decided(ruling) => return ruling,
             }
         }
         deliberation.conclude()

@@ -40,7 +40,7 @@ impl HandOff {
             let Some(outcomes) = outcomes.get_mut(part.mailing) else { continue };
             for (place, answer) in part.group.recipients.iter().zip(part.answers) {
                 if let Some(outcome) = outcomes.get_mut(*place) {
-                    *outcome = answer;
+                    *outcome = answer.by(&part.group.route);
                 }
             }
         }

@@ -63,6 +63,8 @@ pub(crate) enum Step {
     Lacks(String),
     /// The last reply had no further lines.
     OneLine,
+    /// What of the policy has decided the last action.
+    Because(String),
     Waits(Duration),
     Closed,
     Handshake,
@@ -227,6 +229,7 @@ fn step(line: &str) -> Result<Option<Step>, String> {
     let (first, rest) = line.split_once(' ').unwrap_or((line, ""));
     Ok(Some(match (first, rest) {
         ("closed", "") => Step::Closed,
+        ("because", cause) => Step::Because(cause.to_owned()),
         ("handshake", "") => Step::Handshake,
         ("idle", "") => Step::Happens(Happening::Idle),
         ("expired", "") => Step::Happens(Happening::Expired),

@@ -290,6 +290,10 @@ impl Peer for Memory {
         self.tell(Event::Connected)
     }
 
+    fn because(&self) -> Option<String> {
+        Some(self.connection.session.because().map(ToString::to_string).unwrap_or_default())
+    }
+
     fn handed(&mut self) -> &mut VecDeque<Handed> {
         &mut self.handed
     }

@@ -18,7 +18,7 @@ use postern_core::session::question::{
 use postern_core::smtp::address::{Address, ReversePath};
 use postern_core::smtp::parameters::MailParameters;
 use postern_core::smtp::reply::Reply;
-use postern_core::verdict::{Modification, Verdict};
+use postern_core::verdict::{Modification, Ruling, Verdict};
 
 use super::format::Given;
 
@@ -75,7 +75,14 @@ impl Outside {
     pub(crate) fn answer(&self, question: &Question, policy: &Policy) -> Result<Answer, String> {
         Ok(match question {
             Question::Lookup(lookup) => Answer::Value(self.lookup(lookup)?),
-            Question::Consult(consultation) => Answer::Verdict(self.verdict(consultation)?),
+            Question::Consult(consultation) => {
+                let verdict = self.verdict(consultation)?;
+                // By the first who is asked: transcripts do not say which of several it was.
+                let first = consultation.calls.iter().find_map(Call::rule);
+                let stops = !matches!(verdict, Verdict::Pass(_));
+                let by = first.filter(|_| stops).map(|rule| rule.cause());
+                Answer::Ruling(Ruling { verdict, by })
+            }
             Question::ReverseDns => Answer::Check(self.check("reverse dns", "")?),
             Question::SpfEhlo { helo } => Answer::Check(self.check("spf of ehlo", helo)?),
             Question::SpfMail { sender, .. } => Answer::Check(self.check("spf of mail", sender.key())?),

@@ -18,6 +18,10 @@ pub(crate) trait Peer {
     fn happens(&mut self, happening: Happening) -> Result<(), String>;
     fn later(&mut self, span: Duration) -> Result<(), String>;
     fn connect_again(&mut self) -> Result<(), String>;
+    /// What of the policy has decided the last action; nothing where only the session itself would know.
+    fn because(&self) -> Option<String> {
+        None
+    }
     /// What the next hops hold that no step has looked at.
     fn handed(&mut self) -> &mut VecDeque<Handed>;
 }
@@ -126,6 +130,12 @@ impl Player<'_> {
                 1 => Ok(()),
                 _ => Err(format!("several lines: {:?}", self.reply)),
             },
+            Step::Because(expected) => match self.peer.because() {
+                Some(cause) if cause != *expected => {
+                    Err(format!("{expected:?} was to decide, but {cause:?}"))
+                }
+                _ => Ok(()),
+            },
             Step::Waits(span) => self.peer.pause(*span),
             Step::Closed => match self.peer.next() {
                 Some(Seen::End) => Ok(()),
@@ -153,10 +163,14 @@ impl Player<'_> {
         let fits = code == expected.code
             && (!expected.more || rest.starts_with('-'))
             && expected.words.iter().all(|word| words.next() == Some(word));
-        if fits {
-            Ok(())
-        } else {
-            Err(format!("{} {:?} was expected, but {line}", expected.code, expected.words))
+        if !fits {
+            return Err(format!("{} {:?} was expected, but {line}", expected.code, expected.words));
+        }
+        match self.reply.last() {
+            Some(last) if !expected.more && !has_id_if_it_refuses(last) => {
+                Err(format!("a refusal has to end with an id, but {last}"))
+            }
+            _ => Ok(()),
         }
     }
 
@@ -234,4 +248,11 @@ impl Player<'_> {
 
 fn brief(handed: &VecDeque<Handed>) -> Vec<(&str, &str, &[String])> {
     handed.iter().map(|one| (&*one.route, &*one.from, &*one.to)).collect()
+}
+
+/// Whether the last line of a reply ends with ` [id …]` if it is a refusal.
+fn has_id_if_it_refuses(line: &str) -> bool {
+    let id = line.strip_suffix(']').and_then(|line| line.rsplit_once("[id ")).map(|(_, id)| id);
+    let is_id = |id: &str| id.len() == 32 && id.bytes().all(|octet| octet.is_ascii_hexdigit());
+    !line.starts_with(['4', '5']) || id.is_some_and(is_id)
 }
