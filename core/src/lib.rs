@@ -10,6 +10,7 @@ pub mod envelope;
 pub mod expr;
 pub mod handoff;
 pub mod hook;
+pub mod ldap;
 pub mod message;
 pub mod milter;
 pub mod policy;
