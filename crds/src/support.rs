@@ -47,8 +47,8 @@ pub fn unsupported(policy: &Policy) -> Vec<Unsupported> {
         |kind, name: &Arc<str>, path| all.push(Unsupported { kind, name: Arc::clone(name), path });
     for directory in policy.directories.iter() {
         match directory.source {
-            DirectorySource::Inline(_) => {}
-            DirectorySource::Ldap(_) | DirectorySource::Oidc(_) => {
+            DirectorySource::Inline(_) | DirectorySource::Ldap(_) => {}
+            DirectorySource::Oidc(_) => {
                 refuse("MtaDirectory", &directory.name, "spec.type");
             }
         }
@@ -72,10 +72,12 @@ mod tests {
             audience: "gate".into(),
             username_claim: "email".into(),
             required_claims: Vec::new(),
+            required_scopes: Vec::new(),
             introspection: None,
+            timeout: std::time::Duration::from_secs(5),
             tls: Default::default(),
         };
-        let oidc = Directory { name: "tokens".into(), source: DirectorySource::Oidc(Box::new(oidc)) };
+        let oidc = Directory { name: "tokens".into(), source: DirectorySource::Oidc(Arc::new(oidc)) };
         let policy = Policy { directories: Directories::new(vec![inline, oidc]), ..Policy::default() };
         assert_eq!(unsupported(&Policy::default()), []);
         let refused = Unsupported { kind: "MtaDirectory", name: "tokens".into(), path: "spec.type" };

@@ -6,6 +6,7 @@ use arc_swap::ArcSwap;
 
 use crate::auth::Authenticator;
 use crate::capacity::Capacity;
+use crate::directory::DirectoryClients;
 use crate::dns::Resolver;
 use crate::drain::Drain;
 use crate::filter::Filters;
@@ -23,6 +24,8 @@ pub struct Gate {
     pub capacity: Capacity,
     /// Password checks.
     pub authenticator: Authenticator,
+    /// Directories outside of the policy.
+    pub directories: DirectoryClients,
     /// Where names are looked up.
     pub resolver: Resolver,
     /// What is counted for operators.
@@ -52,10 +55,12 @@ impl Gate {
         resize(&messages, &first);
         handoff.in_force(&first.policy.routes);
         let resolver = Resolver::new(&first.policy.settings.dns, metrics.dns().clone());
+        let directories = DirectoryClients::new(metrics.directories());
         Self {
             current: ArcSwap::from_pointee(first),
             capacity,
             authenticator: Authenticator::default(),
+            directories,
             resolver,
             metrics,
             messages,
@@ -80,6 +85,7 @@ impl Gate {
         self.handoff.in_force(&next.policy.routes);
         self.store.configure(&next.policy.settings.store);
         self.filters.in_force(&next.policy.filters);
+        self.directories.in_force(&next.policy);
         self.resolver.configure(&next.policy.settings.dns);
         self.current.store(Arc::new(next));
     }

@@ -14,6 +14,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::{Registry, Unit};
 
 use crate::capacity::Full;
+use crate::directory::DirectoryMetrics;
 use crate::dns::DnsMetrics;
 use crate::filter::FilterMetrics;
 use crate::handoff;
@@ -40,6 +41,7 @@ pub struct Metrics {
     dns: DnsMetrics,
     filters: FilterMetrics,
     store: StoreMetrics,
+    directories: DirectoryMetrics,
 }
 
 /// Why a connection ended before it was a session.
@@ -75,6 +77,8 @@ pub enum AuthOutcome {
     Accepted,
     /// Wrong name, password or token.
     Wrong,
+    /// Right, and the account may not send.
+    Forbidden,
     /// It could not be found out.
     Unavailable,
 }
@@ -117,6 +121,7 @@ impl Default for Metrics {
             dns: DnsMetrics::default(),
             filters: FilterMetrics::default(),
             store: StoreMetrics::default(),
+            directories: DirectoryMetrics::default(),
         };
         metrics.register();
         metrics
@@ -156,6 +161,7 @@ impl Metrics {
         self.dns.register(r);
         self.filters.register(r);
         self.store.register(r);
+        self.directories.register(r);
     }
 
     /// The counters of the hand-off.
@@ -241,6 +247,12 @@ impl Metrics {
     #[must_use]
     pub fn store(&self) -> StoreMetrics {
         self.store.clone()
+    }
+
+    /// The counters of directories.
+    #[must_use]
+    pub fn directories(&self) -> DirectoryMetrics {
+        self.directories.clone()
     }
 
     /// The counters of filters.

@@ -8,6 +8,7 @@ use super::route::ClientTls;
 use super::secret::Secret;
 use super::stage::OptionalText;
 use crate::expr::Setting;
+use crate::ldap::Filter;
 use crate::smtp::address::Address;
 
 /// All local domains, by every name they have.
@@ -143,9 +144,9 @@ pub enum DirectorySource {
     /// In the policy itself.
     Inline(Inline),
     /// On an LDAP server.
-    Ldap(Box<Ldap>),
+    Ldap(Arc<Ldap>),
     /// At an OpenID Connect provider; it knows tokens, not recipients.
-    Oidc(Box<Oidc>),
+    Oidc(Arc<Oidc>),
 }
 
 /// Accounts and lists that the policy holds.
@@ -219,28 +220,76 @@ impl Inline {
 /// `MtaDirectory` of type `Ldap` (RFC 4511)
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ldap {
-    /// `ldap://` or `ldaps://`
-    pub url: Arc<str>,
+    /// Name or IP address of the server.
+    pub host: Arc<str>,
+    /// Its port.
+    pub port: u16,
+    /// When TLS begins.
+    pub security: LdapSecurity,
     /// Whom searches are made as; unset: anonymous.
-    pub bind_dn: Option<Arc<str>>,
-    /// Its password.
-    pub bind_password: Option<Secret>,
+    pub service: Option<LdapService>,
     /// Where searches begin.
     pub base_dn: Arc<str>,
-    /// Filter with `{address}`. Default `(mail={address})`.
-    pub user_filter: Arc<str>,
+    /// Finds a mailbox by its address. Default `(mail={address})`.
+    pub user_filter: Filter,
+    /// Finds who logs in by the name that was given; unset: `user_filter`.
+    pub login_filter: Option<Filter>,
     /// Attributes that hold addresses; the first is the account's own.
     pub mail_attributes: Vec<Arc<str>>,
+    /// How mailing lists are found; unset: there are none.
+    pub lists: Option<LdapLists>,
     /// How passwords are checked.
     pub authentication: LdapAuthentication,
     /// Connections. Default 8.
     pub pool: u32,
-    /// Wait for one answer. Default 5 s.
+    /// Wait for one answer, connecting included. Default 5 s.
     pub timeout: Duration,
-    /// How long answers are remembered. Default 5 m.
-    pub cache_ttl: Duration,
+    /// What is remembered of answers about recipients.
+    pub cache: LdapCache,
     /// TLS towards the server.
     pub tls: ClientTls,
+}
+
+/// When a connection to an LDAP server becomes private.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LdapSecurity {
+    /// Never.
+    Clear,
+    /// By StartTLS, before anything else is said; a server that refuses it is not used.
+    StartTls,
+    /// From the first octet (`ldaps`).
+    Implicit,
+}
+
+/// Whom searches are made as.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LdapService {
+    /// Name of the entry.
+    pub dn: Arc<str>,
+    /// Its password; not empty.
+    pub password: Secret,
+}
+
+/// How mailing lists are found in an LDAP directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LdapLists {
+    /// Finds a list by its address.
+    pub filter: Filter,
+    /// Attributes that hold addresses of members.
+    pub member_attributes: Vec<Arc<str>>,
+    /// Attributes that hold names of entries, whose addresses are looked up.
+    pub member_dn_attributes: Vec<Arc<str>>,
+}
+
+/// How long, and how many, answers about recipients are remembered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LdapCache {
+    /// Mailboxes and lists. Default 5 m.
+    pub positive: Duration,
+    /// That there is nobody. Default 1 m.
+    pub negative: Duration,
+    /// Most answers. Default 10000; 0 remembers nothing.
+    pub entries: u32,
 }
 
 /// How an LDAP directory checks a password.
@@ -264,8 +313,12 @@ pub struct Oidc {
     pub username_claim: Arc<str>,
     /// Claims that must have these values.
     pub required_claims: Vec<(Arc<str>, Arc<str>)>,
+    /// Scopes that a token must have; clients are told them.
+    pub required_scopes: Vec<Arc<str>>,
     /// Ask the provider about tokens that are no JWT (RFC 7662).
     pub introspection: Option<Introspection>,
+    /// Wait for one answer of the provider. Default 5 s.
+    pub timeout: Duration,
     /// TLS towards the provider.
     pub tls: ClientTls,
 }

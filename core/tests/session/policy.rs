@@ -4,8 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use postern_core::expr::{ConditionalSource, SaslMechanism, Scope, Setting, Target, Verify};
+use postern_core::ldap::Filter;
 use postern_core::policy::directory::{
-    Account, Directory, DirectorySource, Domain, Inline, Ldap, LdapAuthentication, MailingList, SubAddressing,
+    Account, Directory, DirectorySource, Domain, Inline, Ldap, LdapAuthentication, LdapCache, LdapSecurity,
+    MailingList, SubAddressing,
 };
 use postern_core::policy::filter::{
     BodyEncoding, Breaker, Greylist, Hook, HookAuth, Milter, MilterAddress, MilterVersion, Mode, Process,
@@ -153,19 +155,22 @@ fn people() -> Directory {
 
 fn elsewhere() -> Directory {
     let ldap = Ldap {
-        url: "ldap://127.0.0.1".into(),
-        bind_dn: None,
-        bind_password: None,
+        host: "127.0.0.1".into(),
+        port: 389,
+        security: LdapSecurity::Clear,
+        service: None,
         base_dn: "".into(),
-        user_filter: "(mail={address})".into(),
+        user_filter: Filter::parse("(mail={address})").unwrap(),
+        login_filter: None,
         mail_attributes: Vec::new(),
+        lists: None,
         authentication: LdapAuthentication::Bind,
         pool: 1,
         timeout: Duration::from_secs(1),
-        cache_ttl: Duration::from_secs(1),
+        cache: LdapCache { positive: Duration::ZERO, negative: Duration::ZERO, entries: 0 },
         tls: ClientTls::default(),
     };
-    Directory { name: "elsewhere".into(), source: DirectorySource::Ldap(Box::new(ldap)) }
+    Directory { name: "elsewhere".into(), source: DirectorySource::Ldap(Arc::new(ldap)) }
 }
 
 fn process(name: &str) -> Process {

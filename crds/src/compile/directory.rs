@@ -2,21 +2,15 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use postern_core::policy::Directories;
-use postern_core::policy::directory::{
-    Account, Directory, DirectorySource, Inline, Introspection, Ldap, LdapAuthentication, MailingList, Oidc,
-};
+use postern_core::policy::directory::{Account, Directory, DirectorySource, Inline, MailingList};
 use postern_core::smtp::address::Address;
 
 use super::context::{Compiler, Context};
-use crate::kinds::directory::{
-    AccountSpec, DirectorySpec, DirectoryType, IntrospectionSpec,
-    LdapAuthentication as LdapAuthenticationSpec, MailingListSpec,
-};
-use crate::node::{Trail, shortened};
-use crate::value::{SetOf, TimeSpan};
+use crate::kinds::directory::{AccountSpec, DirectorySpec, DirectoryType, MailingListSpec};
+use crate::node::Trail;
+use crate::value::SetOf;
 
 const SPEC: &Trail<'static> = &Trail::SPEC;
 
@@ -35,10 +29,10 @@ impl Compiler<'_> {
                     Some(DirectorySource::Inline(context.inline(&object.spec, &object.name, &mut owners)))
                 }
                 DirectoryType::Ldap => {
-                    context.ldap(&object.spec).map(|ldap| DirectorySource::Ldap(Box::new(ldap)))
+                    context.ldap(&object.spec).map(|ldap| DirectorySource::Ldap(Arc::new(ldap)))
                 }
                 DirectoryType::Oidc => {
-                    context.oidc(&object.spec).map(|oidc| DirectorySource::Oidc(Box::new(oidc)))
+                    context.oidc(&object.spec).map(|oidc| DirectorySource::Oidc(Arc::new(oidc)))
                 }
             };
             directories.extend(source.map(|source| Directory { name: Arc::clone(&object.name), source }));
@@ -58,19 +52,26 @@ impl Context<'_> {
             ("accounts", spec.accounts.is_some(), Inline),
             ("lists", spec.lists.is_some(), Inline),
             ("url", spec.url.is_some(), Ldap),
+            ("startTls", spec.start_tls.is_some(), Ldap),
             ("bindDn", spec.bind_dn.is_some(), Ldap),
             ("bindPassword", spec.bind_password.is_some(), Ldap),
             ("baseDn", spec.base_dn.is_some(), Ldap),
             ("userFilter", spec.user_filter.is_some(), Ldap),
+            ("loginFilter", spec.login_filter.is_some(), Ldap),
             ("mailAttributes", spec.mail_attributes.is_some(), Ldap),
+            ("listFilter", spec.list_filter.is_some(), Ldap),
+            ("memberAttributes", spec.member_attributes.is_some(), Ldap),
+            ("memberDnAttributes", spec.member_dn_attributes.is_some(), Ldap),
             ("authentication", spec.authentication.is_some(), Ldap),
             ("pool", spec.pool.is_some(), Ldap),
-            ("timeout", spec.timeout.is_some(), Ldap),
             ("cacheTtl", spec.cache_ttl.is_some(), Ldap),
+            ("negativeCacheTtl", spec.negative_cache_ttl.is_some(), Ldap),
+            ("cacheEntries", spec.cache_entries.is_some(), Ldap),
             ("issuer", spec.issuer.is_some(), Oidc),
             ("audience", spec.audience.is_some(), Oidc),
             ("usernameClaim", spec.username_claim.is_some(), Oidc),
             ("requiredClaims", spec.required_claims.is_some(), Oidc),
+            ("requiredScopes", spec.required_scopes.is_some(), Oidc),
             ("introspection", spec.introspection.is_some(), Oidc),
         ];
         for (field, is_set, owner) in fields {
@@ -78,13 +79,15 @@ impl Context<'_> {
                 self.fault(&SPEC.key(field), format!("goes with `type: {owner:?}` only"));
             }
         }
-        if spec.kind == Inline && spec.tls.is_some() {
-            self.fault(&SPEC.key("tls"), "`type: Inline` connects to nothing");
+        for (field, is_set) in [("tls", spec.tls.is_some()), ("timeout", spec.timeout.is_some())] {
+            if spec.kind == Inline && is_set {
+                self.fault(&SPEC.key(field), "`type: Inline` connects to nothing");
+            }
         }
     }
 
     /// The value of a field that the type needs.
-    fn needed<'s>(
+    pub(super) fn needed<'s>(
         &mut self,
         field: &'static str,
         value: Option<&'s str>,
@@ -180,83 +183,5 @@ impl Context<'_> {
             None => {}
         }
         Some(address)
-    }
-
-    fn ldap(&mut self, spec: &DirectorySpec) -> Option<Ldap> {
-        let url = self.needed("url", spec.url.as_deref(), spec);
-        let base_dn = self.needed("baseDn", spec.base_dn.as_deref(), spec);
-        let url = url.map(|url| self.url(&SPEC.key("url"), url, &["ldap", "ldaps"]));
-        if spec.bind_password.is_some() && spec.bind_dn.is_none() {
-            self.fault(&SPEC.key("bindDn"), "`bindPassword` needs it");
-        }
-        let user_filter = spec.user_filter.as_deref().unwrap_or("(mail={address})");
-        if !user_filter.contains("{address}") {
-            let message = format!(
-                "{} has no `{{address}}`, so it finds the same for everybody",
-                shortened(user_filter)
-            );
-            self.fault(&SPEC.key("userFilter"), message);
-        }
-        let attributes = match spec.mail_attributes.as_deref() {
-            Some([]) => {
-                self.fault(&SPEC.key("mailAttributes"), "needs at least one attribute");
-                Vec::new()
-            }
-            Some(names) => names.iter().map(|name| name.as_str().into()).collect(),
-            None => vec!["mail".into(), "mailAlternateAddress".into()],
-        };
-        let bind_password =
-            spec.bind_password.as_ref().and_then(|source| self.secret(&SPEC.key("bindPassword"), source));
-        let five_minutes = TimeSpan::seconds(300);
-        Some(Ldap {
-            bind_dn: spec.bind_dn.as_deref().map(Arc::from),
-            bind_password,
-            user_filter: user_filter.into(),
-            mail_attributes: attributes,
-            authentication: match spec.authentication.unwrap_or_default() {
-                LdapAuthenticationSpec::Bind => LdapAuthentication::Bind,
-                LdapAuthenticationSpec::Hash => LdapAuthentication::Hash,
-            },
-            pool: self.number(&SPEC.key("pool"), spec.pool.unwrap_or(8), 1, 1000),
-            timeout: self.timeout(&SPEC.key("timeout"), spec.timeout.unwrap_or(TimeSpan::seconds(5))),
-            cache_ttl: self.span(
-                &SPEC.key("cacheTtl"),
-                spec.cache_ttl.unwrap_or(five_minutes),
-                Duration::ZERO,
-                Duration::from_secs(86_400),
-            ),
-            tls: self.client_tls(&SPEC.key("tls"), spec.tls.as_ref()),
-            url: url?,
-            base_dn: base_dn?.into(),
-        })
-    }
-
-    fn oidc(&mut self, spec: &DirectorySpec) -> Option<Oidc> {
-        let issuer = self.needed("issuer", spec.issuer.as_deref(), spec);
-        let audience = self.needed("audience", spec.audience.as_deref(), spec);
-        let issuer = issuer.map(|issuer| self.url(&SPEC.key("issuer"), issuer, &["https", "http"]));
-        let claims = spec.required_claims.iter().flatten();
-        let introspection =
-            spec.introspection.as_ref().map(|introspection| self.introspection(introspection));
-        Some(Oidc {
-            username_claim: spec.username_claim.as_deref().unwrap_or("email").into(),
-            required_claims: claims
-                .map(|(name, value)| (name.as_str().into(), value.as_str().into()))
-                .collect(),
-            introspection: match introspection {
-                Some(introspection) => Some(introspection?),
-                None => None,
-            },
-            tls: self.client_tls(&SPEC.key("tls"), spec.tls.as_ref()),
-            issuer: issuer?,
-            audience: audience?.into(),
-        })
-    }
-
-    fn introspection(&mut self, spec: &IntrospectionSpec) -> Option<Introspection> {
-        let at = SPEC.key("introspection");
-        let url = spec.url.as_deref().map(|url| self.url(&at.key("url"), url, &["https", "http"]));
-        let client_secret = self.secret(&at.key("clientSecret"), &spec.client_secret);
-        Some(Introspection { url, client_id: spec.client_id.as_str().into(), client_secret: client_secret? })
     }
 }

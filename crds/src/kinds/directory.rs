@@ -43,11 +43,16 @@ use crate::value::{ClientTlsSpec, SecretSource, SetOf, TimeSpan};
 #[schemars(extend("x-kubernetes-validations" = [
     {"rule": "self.type == 'Inline' || !(has(self.accounts) || has(self.lists))",
      "message": "accounts and lists go with type Inline only"},
-    {"rule": "self.type == 'Ldap' ? has(self.url) && has(self.baseDn) : !(has(self.url) || has(self.baseDn) || has(self.bindDn) || has(self.bindPassword) || has(self.userFilter) || has(self.mailAttributes) || has(self.authentication) || has(self.pool) || has(self.timeout) || has(self.cacheTtl))",
+    {"rule": "self.type == 'Ldap' ? has(self.url) && has(self.baseDn) : !(has(self.url) || has(self.baseDn) || has(self.startTls) || has(self.bindDn) || has(self.bindPassword) || has(self.userFilter) || has(self.loginFilter) || has(self.mailAttributes) || has(self.listFilter) || has(self.memberAttributes) || has(self.memberDnAttributes) || has(self.authentication) || has(self.pool) || has(self.cacheTtl) || has(self.negativeCacheTtl) || has(self.cacheEntries))",
      "message": "Ldap needs url and baseDn, the other types have no LDAP fields"},
-    {"rule": "self.type == 'Oidc' ? has(self.issuer) && has(self.audience) : !(has(self.issuer) || has(self.audience) || has(self.usernameClaim) || has(self.requiredClaims) || has(self.introspection))",
+    {"rule": "has(self.bindDn) == has(self.bindPassword)", "message": "bindDn and bindPassword go together"},
+    {"rule": "has(self.listFilter) || !(has(self.memberAttributes) || has(self.memberDnAttributes))",
+     "message": "memberAttributes and memberDnAttributes go with listFilter"},
+    {"rule": "!has(self.startTls) || !has(self.url) || self.url.startsWith('ldap://')",
+     "message": "startTls goes with ldap://, ldaps:// has TLS from the beginning"},
+    {"rule": "self.type == 'Oidc' ? has(self.issuer) && has(self.audience) : !(has(self.issuer) || has(self.audience) || has(self.usernameClaim) || has(self.requiredClaims) || has(self.requiredScopes) || has(self.introspection))",
      "message": "Oidc needs issuer and audience, the other types have no OpenID fields"},
-    {"rule": "self.type != 'Inline' || !has(self.tls)", "message": "Inline connects to nothing and has no tls"}
+    {"rule": "self.type != 'Inline' || !(has(self.tls) || has(self.timeout))", "message": "Inline connects to nothing and has neither tls nor timeout"}
 ]))]
 pub struct DirectorySpec {
     /// `Inline`: accounts and lists in this object. `Ldap`: an LDAP server. `Oidc`: an OpenID Connect provider,
@@ -66,6 +71,10 @@ pub struct DirectorySpec {
     #[serde(default)]
     #[schemars(length(min = 1, max = 2048), extend("pattern" = "^ldaps?://.+"))]
     pub url: Option<String>,
+    /// Ldap: with `ldap://`, begin TLS by StartTLS before anything else is said, and use no server that refuses it.
+    /// Default true; with false, passwords cross the network in clear.
+    #[serde(default)]
+    pub start_tls: Option<bool>,
     /// Ldap: whom searches are made as. Default: anonymous.
     #[serde(default)]
     #[schemars(length(min = 1, max = 1024))]
@@ -77,15 +86,36 @@ pub struct DirectorySpec {
     #[serde(default)]
     #[schemars(length(min = 1, max = 1024))]
     pub base_dn: Option<String>,
-    /// Ldap: filter in which `{address}` stands for the escaped address. Default `(mail={address})`.
+    /// Ldap: filter (RFC 4515) that finds a mailbox. In its values `{address}` stands for the address in lower case,
+    /// `{local}` and `{domain}` for its parts; what a client sends is never part of the filter itself. Default
+    /// `(mail={address})`.
     #[serde(default)]
     #[schemars(length(min = 1, max = 4096))]
     pub user_filter: Option<String>,
+    /// Ldap: filter that finds who logs in; `{address}` stands for the user name in lower case, which need not be an
+    /// address. Default: `userFilter`.
+    #[serde(default)]
+    #[schemars(length(min = 1, max = 4096))]
+    pub login_filter: Option<String>,
     /// Ldap: attributes that hold addresses; the first is the account's own. Default
     /// `[mail, mailAlternateAddress]`.
     #[serde(default)]
     #[schemars(extend("minItems" = 1, "maxItems" = 16, "x-kubernetes-list-type" = "atomic"))]
     pub mail_attributes: Option<Vec<String>>,
+    /// Ldap: filter that finds a mailing list by its address, with the same places. Default: there are no lists.
+    #[serde(default)]
+    #[schemars(length(min = 1, max = 4096))]
+    pub list_filter: Option<String>,
+    /// Ldap: attributes of a list that hold addresses of its members. Default
+    /// `[mgrpRFC822MailMember, rfc822MailMember]`.
+    #[serde(default)]
+    #[schemars(extend("maxItems" = 16, "x-kubernetes-list-type" = "atomic"))]
+    pub member_attributes: Option<Vec<String>>,
+    /// Ldap: attributes of a list that name the entries of its members, whose address is then read there. Default
+    /// `[member, uniqueMember]`.
+    #[serde(default)]
+    #[schemars(extend("maxItems" = 16, "x-kubernetes-list-type" = "atomic"))]
+    pub member_dn_attributes: Option<Vec<String>>,
     /// Ldap: `Bind` checks a password by binding as the account, `Hash` reads `userPassword` and compares.
     /// Default `Bind`.
     #[serde(default)]
@@ -95,12 +125,19 @@ pub struct DirectorySpec {
     #[serde(default)]
     #[schemars(range(min = 1, max = 1000))]
     pub pool: Option<u32>,
-    /// Ldap: limit for one answer. Default `5s`.
+    /// Ldap, Oidc: limit for one answer, connecting and waiting for a connection included. Default `5s`.
     #[serde(default)]
     pub timeout: Option<TimeSpan>,
-    /// Ldap: how long answers are remembered. Default `5m`.
+    /// Ldap: how long mailboxes and lists that were found are remembered. Passwords never are. Default `5m`.
     #[serde(default)]
     pub cache_ttl: Option<TimeSpan>,
+    /// Ldap: how long it is remembered that there is nobody. Failures never are. Default `1m`.
+    #[serde(default)]
+    pub negative_cache_ttl: Option<TimeSpan>,
+    /// Ldap: most answers that are remembered, 0 to 1000000. Default 10000.
+    #[serde(default)]
+    #[schemars(range(min = 0, max = 1_000_000))]
+    pub cache_entries: Option<u32>,
     /// Oidc: the issuer's `https` URL; its discovery document names the rest.
     #[serde(default)]
     #[schemars(length(min = 1, max = 2048), extend("pattern" = "^https?://.+"))]
@@ -117,6 +154,10 @@ pub struct DirectorySpec {
     #[serde(default)]
     #[schemars(extend("maxProperties" = 64))]
     pub required_claims: Option<BTreeMap<String, String>>,
+    /// Oidc: scopes that the token must have, in its `scope` or `scp`. Default: none.
+    #[serde(default)]
+    #[schemars(extend("maxItems" = 16, "x-kubernetes-list-type" = "atomic"))]
+    pub required_scopes: Option<Vec<String>>,
     /// Oidc: ask the provider about tokens that are no JWT (RFC 7662).
     #[serde(default)]
     pub introspection: Option<IntrospectionSpec>,

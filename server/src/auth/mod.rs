@@ -3,20 +3,19 @@
 //! Hashing is slow on purpose, so it runs on a bounded number of threads with a bounded queue before
 //! them; who does not get a turn in time learns that the check was not possible, never that it passed.
 
+mod hash_pool;
 mod scheme;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use postern_core::policy::directory::{Account, Directories, DirectorySource, Entry};
 use postern_core::policy::secret::Secret;
 use postern_core::smtp::address::Address;
-use tokio::sync::Semaphore;
-use tokio::task::spawn_blocking;
-use tokio::time::timeout;
 
+pub use hash_pool::HashPool;
 pub use scheme::{StoredPassword, StoredPasswordError};
 
+use crate::directory::{DirectoryClients, LogIn};
 use crate::snapshot::Snapshot;
 
 /// The answer to a user name and a password.
@@ -26,18 +25,16 @@ pub enum Outcome {
     Account(Arc<Account>),
     /// Nobody has this name and this password.
     Wrong,
+    /// They are right, and the account has no address to send from.
+    Forbidden,
     /// It could not be found out; the client may try again.
     Unavailable,
 }
 
-/// The bounded pool of password checks.
-#[derive(Debug)]
+/// Whoever checks passwords.
+#[derive(Debug, Default)]
 pub struct Authenticator {
-    /// One for each check that runs.
-    workers: Arc<Semaphore>,
-    /// One for each check that runs or waits.
-    queue: Arc<Semaphore>,
-    patience: Duration,
+    hashes: HashPool,
 }
 
 /// A stored password that is checked in vain when nobody has the given name, so that the time does not
@@ -45,46 +42,71 @@ pub struct Authenticator {
 #[derive(Debug, Default)]
 pub struct Decoy(Option<Secret>);
 
-impl Default for Authenticator {
-    fn default() -> Self {
-        let workers = std::thread::available_parallelism().map_or(2, usize::from);
-        Self::new(workers, workers * QUEUED_PER_WORKER, PATIENCE)
-    }
-}
-
 impl Authenticator {
-    /// `workers` checks run at a time, `queued` more wait, none longer than `patience`.
+    /// Hashes run on this pool.
     #[must_use]
-    pub fn new(workers: usize, queued: usize, patience: Duration) -> Self {
-        Self {
-            workers: Arc::new(Semaphore::new(workers)),
-            queue: Arc::new(Semaphore::new(workers + queued)),
-            patience,
+    pub const fn new(hashes: HashPool) -> Self {
+        Self { hashes }
+    }
+
+    /// Finds the account of a user name, which is compared without case, and checks the password. The first
+    /// directory that has the account decides.
+    pub async fn authenticate(
+        &self,
+        snapshot: &Arc<Snapshot>,
+        clients: &DirectoryClients,
+        user: &str,
+        password: &Secret,
+    ) -> Outcome {
+        // Hashing time grows with the length; nobody types this much.
+        if password.expose().len() > MAX_PASSWORD_OCTETS {
+            return Outcome::Wrong;
+        }
+        let user = comparison_form(user);
+        let mut all_asked = true;
+        for directory in snapshot.policy.directories.iter() {
+            match &directory.source {
+                DirectorySource::Inline(inline) => {
+                    if let Some(Entry::Account(account)) = inline.get(&user) {
+                        return self.check(snapshot, Some(account), password).await;
+                    }
+                }
+                DirectorySource::Ldap(ldap) => {
+                    let place = (&directory.name, ldap);
+                    match clients.log_in(place, &user, password, &self.hashes).await {
+                        Ok(LogIn::Account(account)) => return Outcome::Account(account),
+                        Ok(LogIn::Wrong) => return Outcome::Wrong,
+                        Ok(LogIn::Forbidden) => return Outcome::Forbidden,
+                        Ok(LogIn::Nobody) => {}
+                        Err(_) => all_asked = false,
+                    }
+                }
+                // Knows tokens; a password is never right there.
+                DirectorySource::Oidc(_) => {}
+            }
+        }
+        match self.check(snapshot, None, password).await {
+            Outcome::Wrong if !all_asked => Outcome::Unavailable,
+            outcome => outcome,
         }
     }
 
-    /// Finds the account of a user name, which is compared without case, and checks the password.
-    ///
-    /// Dropping the future does not free the worker before its hash is done, so that clients that
-    /// hang up cannot make more hashes run than there are workers.
-    pub async fn authenticate(&self, snapshot: &Arc<Snapshot>, user: &str, password: Secret) -> Outcome {
-        let Ok(place) = Arc::clone(&self.queue).try_acquire_owned() else {
-            return Outcome::Unavailable;
+    /// Hashes, be it in vain.
+    async fn check(
+        &self,
+        snapshot: &Arc<Snapshot>,
+        account: Option<&Arc<Account>>,
+        password: &Secret,
+    ) -> Outcome {
+        let (snapshot, account, password) = (Arc::clone(snapshot), account.cloned(), password.clone());
+        let check = move || match account {
+            Some(account) => check_account(&account, snapshot.decoy(), password.expose()),
+            None => {
+                snapshot.decoy().check(password.expose());
+                Outcome::Wrong
+            }
         };
-        let worker = match timeout(self.patience, Arc::clone(&self.workers).acquire_owned()).await {
-            Ok(Ok(worker)) => worker,
-            Ok(Err(_)) | Err(_) => return Outcome::Unavailable,
-        };
-        let snapshot = Arc::clone(snapshot);
-        let user = comparison_form(user);
-        let check = spawn_blocking(move || {
-            let _held = (place, worker);
-            check(&snapshot.policy.directories, snapshot.decoy(), &user, password.expose())
-        });
-        check.await.unwrap_or_else(|error| {
-            tracing::error!(%error, "a password check broke");
-            Outcome::Unavailable
-        })
+        self.hashes.run(check).await.unwrap_or(Outcome::Unavailable)
     }
 }
 
@@ -114,29 +136,6 @@ impl Decoy {
     }
 }
 
-/// The first directory that has the account decides.
-fn check(directories: &Directories, decoy: &Decoy, user: &str, password: &str) -> Outcome {
-    // Hashing time grows with the length; nobody types this much.
-    if password.len() > MAX_PASSWORD_OCTETS {
-        return Outcome::Wrong;
-    }
-    let mut all_asked = true;
-    for directory in directories.iter() {
-        match &directory.source {
-            DirectorySource::Inline(inline) => {
-                if let Some(Entry::Account(account)) = inline.get(user) {
-                    return check_account(account, decoy, password);
-                }
-            }
-            DirectorySource::Ldap(_) => all_asked = false,
-            // Knows tokens; a password is never right there.
-            DirectorySource::Oidc(_) => {}
-        }
-    }
-    decoy.check(password);
-    if all_asked { Outcome::Wrong } else { Outcome::Unavailable }
-}
-
 fn check_account(account: &Arc<Account>, decoy: &Decoy, password: &str) -> Outcome {
     if account.passwords.is_empty() {
         decoy.check(password);
@@ -159,9 +158,6 @@ fn comparison_form(user: &str) -> String {
     Address::parse(user).map_or_else(|_| user.to_lowercase(), |address| address.key().to_owned())
 }
 
-const QUEUED_PER_WORKER: usize = 32;
-/// A client waits up to a minute for the reply; a hash of a second must still fit in.
-const PATIENCE: Duration = Duration::from_secs(10);
 const MAX_PASSWORD_OCTETS: usize = 1024;
 
 #[cfg(test)]

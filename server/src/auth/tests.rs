@@ -1,10 +1,15 @@
 //! Tests of the password checks.
 
+use std::time::Duration;
+
+use postern_core::ldap::Filter;
+use postern_core::policy::Policy;
+use postern_core::policy::directory::{Directory, Inline, Ldap, LdapAuthentication, LdapCache, LdapSecurity};
+use postern_core::policy::route::ClientTls;
+
+use super::hash_pool::PATIENCE;
 use super::*;
 use crate::testing::snapshot_of;
-use postern_core::policy::Policy;
-use postern_core::policy::directory::{Directory, Inline, Ldap, LdapAuthentication};
-use postern_core::policy::route::ClientTls;
 
 fn account(address: &str, aliases: &[&str], passwords: &[&str]) -> Account {
     Account {
@@ -18,21 +23,25 @@ fn inline(accounts: Vec<Account>) -> Directory {
     Directory { name: "staff".into(), source: DirectorySource::Inline(Inline::new(accounts, Vec::new())) }
 }
 
+/// A directory at a port where nobody listens.
 fn ldap() -> Directory {
     let ldap = Ldap {
-        url: "ldap://127.0.0.1".into(),
-        bind_dn: None,
-        bind_password: None,
+        host: "127.0.0.1".into(),
+        port: 1,
+        security: LdapSecurity::Clear,
+        service: None,
         base_dn: "dc=example".into(),
-        user_filter: "(mail={address})".into(),
+        user_filter: Filter::parse("(mail={address})").unwrap(),
+        login_filter: None,
         mail_attributes: Vec::new(),
+        lists: None,
         authentication: LdapAuthentication::Bind,
         pool: 1,
         timeout: Duration::from_secs(1),
-        cache_ttl: Duration::ZERO,
+        cache: LdapCache { positive: Duration::ZERO, negative: Duration::ZERO, entries: 0 },
         tls: ClientTls::default(),
     };
-    Directory { name: "ldap".into(), source: DirectorySource::Ldap(Box::new(ldap)) }
+    Directory { name: "ldap".into(), source: DirectorySource::Ldap(Arc::new(ldap)) }
 }
 
 fn snapshot(directories: Vec<Directory>) -> Arc<Snapshot> {
@@ -40,13 +49,22 @@ fn snapshot(directories: Vec<Directory>) -> Arc<Snapshot> {
 }
 
 async fn ask(snapshot: &Arc<Snapshot>, user: &str, password: &str) -> Outcome {
-    Authenticator::new(2, 2, PATIENCE).authenticate(snapshot, user, Secret::new(password)).await
+    ask_with(&Authenticator::new(HashPool::new(2, 2, PATIENCE)), snapshot, user, password).await
+}
+
+async fn ask_with(
+    authenticator: &Authenticator,
+    snapshot: &Arc<Snapshot>,
+    user: &str,
+    password: &str,
+) -> Outcome {
+    authenticator.authenticate(snapshot, &DirectoryClients::default(), user, &Secret::new(password)).await
 }
 
 fn name(outcome: &Outcome) -> Option<&str> {
     match outcome {
         Outcome::Account(account) => Some(account.address.as_str()),
-        Outcome::Wrong | Outcome::Unavailable => None,
+        Outcome::Wrong | Outcome::Forbidden | Outcome::Unavailable => None,
     }
 }
 
@@ -99,20 +117,20 @@ async fn passwords_beyond_all_measure_are_wrong_without_being_hashed() {
 #[tokio::test]
 async fn a_full_queue_answers_at_once() {
     let snapshot = snapshot(vec![inline(vec![account("bill@example.org", &[], &["secret"])])]);
-    let pool = Authenticator::new(1, 0, PATIENCE);
-    let _busy = Arc::clone(&pool.queue).try_acquire_owned().unwrap();
-    let outcome = pool.authenticate(&snapshot, "bill@example.org", Secret::new("secret")).await;
+    let pool = Authenticator::new(HashPool::new(1, 0, PATIENCE));
+    let _busy = Arc::clone(&pool.hashes.queue).try_acquire_owned().unwrap();
+    let outcome = ask_with(&pool, &snapshot, "bill@example.org", "secret").await;
     assert_eq!(outcome, Outcome::Unavailable);
 }
 
 #[tokio::test(start_paused = true)]
 async fn who_waits_too_long_is_sent_away() {
     let snapshot = snapshot(vec![inline(vec![account("bill@example.org", &[], &["secret"])])]);
-    let pool = Authenticator::new(1, 1, PATIENCE);
-    let _busy = Arc::clone(&pool.workers).try_acquire_owned().unwrap();
-    let outcome = pool.authenticate(&snapshot, "bill@example.org", Secret::new("secret")).await;
+    let pool = Authenticator::new(HashPool::new(1, 1, PATIENCE));
+    let _busy = Arc::clone(&pool.hashes.workers).try_acquire_owned().unwrap();
+    let outcome = ask_with(&pool, &snapshot, "bill@example.org", "secret").await;
     assert_eq!(outcome, Outcome::Unavailable);
-    assert_eq!(pool.queue.available_permits(), 2, "its place in the queue is free again");
+    assert_eq!(pool.hashes.queue.available_permits(), 2, "its place in the queue is free again");
 }
 
 #[test]

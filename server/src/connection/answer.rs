@@ -47,9 +47,9 @@ impl Connection {
                 // Nothing was kept to be checked, which the session refuses as any answer out of place.
                 None => Answer::Admitted(false),
             },
-            // What this build cannot ask is never taken for a yes: checks have a temporary error,
-            // directories are unavailable. `serve` refuses policies that would need them.
-            Question::Directory(_) => Answer::Directory(DirectoryAnswer::Unavailable),
+            Question::Directory(address) => {
+                Answer::Directory(self.gate.directories.find(self.session.policy(), &address).await)
+            }
             Question::Greylist { sender, recipient } => {
                 Answer::Admitted(self.has_waited(&sender, &recipient).await)
             }
@@ -101,12 +101,19 @@ impl Connection {
             Lookup::CounterGet { key, .. } => Value::Integer(store.count(key).await),
             Lookup::CounterIncrease { key, by, .. } => Value::Integer(store.increase(key, *by).await),
             Lookup::Dns { .. } => return self.gate.resolver.answer(lookup).await,
-            Lookup::IsLocalAddress { .. } => {
-                return Err(LookupFailure::Directory(
-                    "directories outside of the policy cannot be asked".into(),
-                ));
-            }
+            Lookup::IsLocalAddress { address } => return self.is_local(address).await,
         })
+    }
+
+    async fn is_local(&self, address: &str) -> Result<Value<'static>, LookupFailure> {
+        let Ok(address) = Address::parse(address) else { return Ok(Value::Integer(0)) };
+        match self.gate.directories.find(self.session.policy(), &address).await {
+            DirectoryAnswer::Mailbox(_) | DirectoryAnswer::List(_) => Ok(Value::Integer(1)),
+            DirectoryAnswer::Unknown => Ok(Value::Integer(0)),
+            DirectoryAnswer::Unavailable => {
+                Err(LookupFailure::Directory("a directory gives no answer".into()))
+            }
+        }
     }
 
     async fn count(&self, index: usize, key: &str) -> bool {
@@ -129,11 +136,13 @@ impl Connection {
     async fn authenticate(&self, credentials: Credentials) -> Authentication {
         let (outcome, counted) = match credentials {
             Credentials::Password { user, password } => {
-                match self.gate.authenticator.authenticate(&self.snapshot, &user, password).await {
+                let clients = &self.gate.directories;
+                match self.gate.authenticator.authenticate(&self.snapshot, clients, &user, &password).await {
                     auth::Outcome::Account(account) => {
                         (Authentication::Account(account), AuthOutcome::Accepted)
                     }
                     auth::Outcome::Wrong => (Authentication::Wrong, AuthOutcome::Wrong),
+                    auth::Outcome::Forbidden => (Authentication::Forbidden, AuthOutcome::Forbidden),
                     auth::Outcome::Unavailable => (Authentication::Unavailable, AuthOutcome::Unavailable),
                 }
             }

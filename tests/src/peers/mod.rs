@@ -13,6 +13,7 @@ pub mod recorder;
 pub mod redis;
 pub mod rspamd;
 pub mod sink;
+pub mod slapd;
 pub mod spamassassin;
 pub mod swaks;
 pub mod tls_proxy;
