@@ -11,8 +11,8 @@ use super::consult::FilterGroup;
 use super::event::Action;
 use super::facts::View;
 use super::question::{Answer, Authentication, Credentials, Halt, Inquiry, Question, Subject};
-use super::replies;
 use super::state::{Exchange, Login, State};
+use super::{replies, sasl_error};
 use crate::expr::{SaslMechanism, SaslMechanisms};
 use crate::policy::Secret;
 use crate::policy::defaults::DOCUMENTED;
@@ -54,7 +54,7 @@ impl Session {
         let Some(mechanism) = offered.iter().find(|offer| offer.name() == mechanism) else {
             return Ok(Step::reply(replies::AUTH_MECHANISM));
         };
-        let exchange = Exchange { mechanism, user: None };
+        let exchange = Exchange { mechanism, user: None, refusal: None };
         match initial_response {
             None | Some("") => Ok(self.first_challenge(exchange)),
             // RFC 4954 section 4: `=` is an initial response without octets.
@@ -73,6 +73,10 @@ impl Session {
 
     pub(super) fn auth_line(&self, line: Option<&[u8]>, inquiry: &Inquiry<'_>) -> Result<Step, Halt> {
         let State::Authenticating(exchange) = &self.state else { return Err(Halt::Unable) };
+        if let Some(refusal) = &exchange.refusal {
+            // RFC 7628 section 3.2.3: a dummy response, whatever it is, ends the exchange.
+            return Ok(self.auth_failed(refusal.clone()));
+        }
         match line {
             None => Ok(self.auth_failed(replies::AUTH_MALFORMED)),
             Some(b"*") => Ok(self.auth_failed(replies::AUTH_CANCELLED)),
@@ -97,13 +101,13 @@ impl Session {
         };
         match credentials {
             None => Ok(self.auth_failed(replies::AUTH_MALFORMED)),
-            Some(credentials) => self.authenticate(exchange.mechanism, credentials, inquiry),
+            Some(credentials) => self.authenticate(exchange, credentials, inquiry),
         }
     }
 
     fn authenticate(
         &self,
-        mechanism: SaslMechanism,
+        exchange: &Exchange,
         credentials: Credentials,
         inquiry: &Inquiry<'_>,
     ) -> Result<Step, Halt> {
@@ -113,14 +117,27 @@ impl Session {
         let over = |reply| Step::new(Change::ExchangeOver { failed: false }, Action::Reply(reply));
         match outcome {
             Authentication::Account(account) => {
-                let login = Login { account: Arc::clone(account), mechanism };
+                let login = Login { account: Arc::clone(account), mechanism: exchange.mechanism };
                 self.logged_in(login, inquiry)
             }
-            Authentication::Wrong => Ok(self.auth_failed(replies::AUTH_WRONG)),
-            Authentication::Expired => Ok(self.auth_failed(replies::AUTH_EXPIRED)),
+            Authentication::Wrong => Ok(self.refuse(exchange, replies::AUTH_WRONG)),
+            Authentication::Expired => Ok(self.refuse(exchange, replies::AUTH_EXPIRED)),
             Authentication::Forbidden => Ok(over(replies::AUTH_FORBIDDEN)),
             Authentication::Unavailable => Ok(over(replies::AUTH_BACKEND)),
         }
+    }
+
+    /// Passwords are refused at once. Who sent a token hears first, in JSON, where to get a better one.
+    fn refuse(&self, exchange: &Exchange, reply: Reply) -> Step {
+        let providers = &self.policy.directories;
+        let reason = match exchange.mechanism {
+            SaslMechanism::Plain | SaslMechanism::Login => return self.auth_failed(reply),
+            SaslMechanism::OauthBearer => sasl_error::oauthbearer(providers),
+            SaslMechanism::Xoauth2 => sasl_error::xoauth2(providers),
+        };
+        let exchange = Exchange { refusal: Some(reply), ..exchange.clone() };
+        let challenge = CHALLENGE.with_lines([STANDARD.encode(reason)]);
+        Step::new(Change::Exchange(exchange), Action::Challenge(challenge))
     }
 
     /// The credentials were right. Filters of the Auth stage still have a word.

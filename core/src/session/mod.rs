@@ -26,6 +26,7 @@ mod rcpt;
 mod recipient;
 mod replies;
 mod route;
+mod sasl_error;
 mod state;
 mod throttling;
 

@@ -11,6 +11,7 @@ use crate::expr::{SaslMechanism, Verify};
 use crate::message::fields::Greeting;
 use crate::policy::directory::Account;
 use crate::policy::stage::OptionalDuration;
+use crate::smtp::reply::Reply;
 
 /// Where a session stands.
 #[derive(Debug)]
@@ -33,6 +34,8 @@ pub(super) struct Exchange {
     pub(super) mechanism: SaslMechanism,
     /// LOGIN: the user name, once it was sent.
     pub(super) user: Option<Arc<str>>,
+    /// The token mechanisms: the refusal, once the client was told its reason and has yet to confirm that.
+    pub(super) refusal: Option<Reply>,
 }
 
 /// From MAIL to the end of data.
