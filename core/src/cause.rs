@@ -19,6 +19,12 @@ impl Cause {
         Self { kind, name: None, field: Some(Cow::Borrowed(field)) }
     }
 
+    /// A singleton as a whole.
+    #[must_use]
+    pub const fn singleton(kind: &'static str) -> Self {
+        Self { kind, name: None, field: None }
+    }
+
     /// An object as a whole.
     #[must_use]
     pub const fn object(kind: &'static str, name: Arc<str>) -> Self {

@@ -23,7 +23,7 @@ pub mod value;
 mod yaml_out;
 
 pub use canonical::{CanonicalError, Manifest, canonical, revision};
-pub use compile::{LoadOptions, Origin, Outcome, Use, compile, load_folder};
+pub use compile::{Arm, LoadOptions, Origin, Outcome, Use, compile, load_folder};
 pub use fault::{Fault, FaultClass, ObjectRef};
 pub use load::{
     ConfigMap, Object, ObjectSet, REVISION_FILE, SecretObject, digest, read_folder, read_json, read_objects,

@@ -39,7 +39,7 @@ pub use facts::{Answers, DnsKind, Facts, Failure, Interrupt, Lookup, LookupFailu
 pub use fault::Fault;
 pub use functions::{PureFunction, pure_functions, reverse_name};
 pub use kinds::Kinds;
-pub use setting::{ConditionalSource, FieldPath, Setting};
+pub use setting::{ConditionalSource, Evaluated, FieldPath, Setting};
 pub use target::{PriorityProfile, SaslMechanism, SaslMechanisms, Target, Text, TextList, Verify};
 pub use value::{List, MAX_VALUE_OCTETS, Value};
 pub use variable::{Scope, Variable, VariableSet};

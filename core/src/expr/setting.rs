@@ -12,6 +12,7 @@ use super::syntax::Node;
 use super::target::Target;
 use super::value::Value;
 use super::variable::{Scope, VariableSet};
+use crate::cause::Cause;
 
 /// A field as it is written: `{match: [{if, then}, ...], else}`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -41,6 +42,14 @@ pub enum FieldPath {
 }
 
 impl FieldPath {
+    /// The condition of the case that this belongs to; `else` has none.
+    fn condition(self) -> Self {
+        match self {
+            Self::If(case) | Self::Then(case) => Self::If(case),
+            Self::Else => Self::Else,
+        }
+    }
+
     /// Sorts as the source is read.
     fn order(self) -> (usize, u8) {
         match self {
@@ -70,12 +79,33 @@ impl fmt::Display for FieldPath {
 pub struct Setting<T> {
     form: Form<T>,
     variables: VariableSet,
+    origin: Option<Cause>,
+}
+
+/// What came of the evaluation of a field.
+#[derive(Debug)]
+pub struct Evaluated<T> {
+    /// The part that the value comes from; without a value the part that has none.
+    pub part: FieldPath,
+    /// The value.
+    pub value: Result<T, Interrupt>,
 }
 
 impl<T> Setting<T> {
     /// A field that always has this value.
     pub const fn constant(value: T) -> Self {
-        Self { form: Form::Constant(value, FieldPath::Else), variables: VariableSet::EMPTY }
+        Self { form: Form::Constant(value, FieldPath::Else), variables: VariableSet::EMPTY, origin: None }
+    }
+
+    /// The same, said to stand at that field of an object.
+    #[must_use]
+    pub fn at(self, origin: Cause) -> Self {
+        Self { origin: Some(origin), ..self }
+    }
+
+    /// The field of an object that it stands at; unset for what no policy holds.
+    pub const fn origin(&self) -> Option<&Cause> {
+        self.origin.as_ref()
     }
 
     /// The value, when it depends on nothing.
@@ -137,7 +167,7 @@ impl<T: Target> Setting<T> {
             Some(otherwise) if parts.faults.is_empty() => {
                 let (captures, otherwise_path) = (parts.captures, FieldPath::Else);
                 let form = Cases { cases: kept, otherwise, otherwise_path, captures }.reduce();
-                Ok(Self { form, variables: parts.variables })
+                Ok(Self { form, variables: parts.variables, origin: None })
             }
             _ => {
                 parts.faults.sort_by_key(|(path, _)| path.order());
@@ -152,9 +182,14 @@ impl<T: Target> Setting<T> {
     /// [`Interrupt::Needs`] when the host must answer a question first, [`Interrupt::Failed`] when there
     /// is no value or none that becomes a `T`.
     pub fn evaluate(&self, facts: &dyn Facts) -> Result<T, Interrupt> {
+        self.appraise(facts).value
+    }
+
+    /// As [`evaluate`](Self::evaluate), with the part of the field that decided.
+    pub fn appraise(&self, facts: &dyn Facts) -> Evaluated<T> {
         match &self.form {
-            Form::Constant(value, _) => Ok(value.clone()),
-            Form::Computed(cases) => cases.evaluate(facts),
+            Form::Constant(value, part) => Evaluated { part: *part, value: Ok(value.clone()) },
+            Form::Computed(cases) => cases.appraise(facts),
         }
     }
 }
@@ -220,19 +255,26 @@ impl<T: Target> Cases<T> {
         }
     }
 
-    fn evaluate(&self, facts: &dyn Facts) -> Result<T, Interrupt> {
+    fn appraise(&self, facts: &dyn Facts) -> Evaluated<T> {
         let mut evaluation = Evaluation::new(facts, self.captures);
-        let mut outcome = &self.otherwise;
+        let (mut part, mut outcome) = (self.otherwise_path, &self.otherwise);
         for case in &self.cases {
-            if evaluation.truth(&case.condition)? {
-                outcome = &case.then;
-                break;
+            match evaluation.truth(&case.condition) {
+                Ok(false) => {}
+                Ok(true) => {
+                    (part, outcome) = (case.path, &case.then);
+                    break;
+                }
+                Err(interrupt) => {
+                    return Evaluated { part: case.path.condition(), value: Err(interrupt) };
+                }
             }
         }
-        match outcome {
+        let value = match outcome {
             Outcome::Known(value) => Ok(value.clone()),
-            Outcome::Computed(node) => Ok(convert(evaluation.value(node)?)?),
-        }
+            Outcome::Computed(node) => evaluation.value(node).and_then(|value| Ok(convert(value)?)),
+        };
+        Evaluated { part, value }
     }
 }
 

@@ -124,6 +124,13 @@ fn write_list(f: &mut fmt::Formatter<'_>, open: char, elements: &[Node], close: 
     f.write_char(close)
 }
 
+impl Display for Value<'_> {
+    /// Source of a constant with this value.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_constant(f, self)
+    }
+}
+
 fn write_constant(f: &mut fmt::Formatter<'_>, value: &Value<'_>) -> fmt::Result {
     match value {
         Value::Text(text) => write_text(f, text),

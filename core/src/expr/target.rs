@@ -24,6 +24,9 @@ pub trait Target: Clone {
 
     /// Converts a value; `None` when there is no meaning in it.
     fn convert(value: Value<'_>) -> Option<Self>;
+
+    /// The value as a report shows it.
+    fn shown(&self) -> String;
 }
 
 /// Every value has a truth, so this never fails.
@@ -33,6 +36,10 @@ impl Target for bool {
 
     fn convert(value: Value<'_>) -> Option<Self> {
         Some(value.is_true())
+    }
+
+    fn shown(&self) -> String {
+        self.to_string()
     }
 }
 
@@ -44,6 +51,10 @@ impl Target for i64 {
     fn convert(value: Value<'_>) -> Option<Self> {
         value.to_integer()
     }
+
+    fn shown(&self) -> String {
+        self.to_string()
+    }
 }
 
 /// As `i64`; negative numbers do not convert.
@@ -54,6 +65,10 @@ impl Target for u64 {
     fn convert(value: Value<'_>) -> Option<Self> {
         value.to_integer().and_then(|number| number.try_into().ok())
     }
+
+    fn shown(&self) -> String {
+        self.to_string()
+    }
 }
 
 /// As `i64`; numbers that do not fit do not convert.
@@ -63,6 +78,10 @@ impl Target for u32 {
 
     fn convert(value: Value<'_>) -> Option<Self> {
         value.to_integer().and_then(|number| number.try_into().ok())
+    }
+
+    fn shown(&self) -> String {
+        self.to_string()
     }
 }
 
@@ -83,6 +102,10 @@ impl Target for Option<Duration> {
             milliseconds => Some(Some(Duration::from_millis(milliseconds))),
         }
     }
+
+    fn shown(&self) -> String {
+        self.map_or_else(|| "off".to_owned(), |span| format!("{span:?}"))
+    }
 }
 
 /// Text only. Anything else is `None`, which means that there is none: `false` in `script` or `rewrite`.
@@ -98,6 +121,10 @@ impl Target for Option<Text> {
             Value::Text(text) => Some(Text::from(&*text)),
             _ => None,
         })
+    }
+
+    fn shown(&self) -> String {
+        self.as_ref().map_or_else(|| "false".to_owned(), |text| Value::from(&**text).to_string())
     }
 }
 
@@ -120,6 +147,10 @@ impl Target for TextList {
             _ => None,
         }
     }
+
+    fn shown(&self) -> String {
+        Value::from(self.iter().map(|text| Value::from(&**text)).collect::<Vec<_>>()).to_string()
+    }
 }
 
 /// The value itself, whatever it is.
@@ -129,6 +160,10 @@ impl Target for Value<'static> {
 
     fn convert(value: Value<'_>) -> Option<Self> {
         Some(value.into_owned())
+    }
+
+    fn shown(&self) -> String {
+        self.to_string()
     }
 }
 
@@ -154,6 +189,15 @@ impl Target for Verify {
             Value::Word(Word::Disable) => Some(Self::Disable),
             _ => None,
         }
+    }
+
+    fn shown(&self) -> String {
+        let word = match self {
+            Self::Strict => Word::Strict,
+            Self::Relaxed => Word::Relaxed,
+            Self::Disable => Word::Disable,
+        };
+        word.name().to_owned()
     }
 }
 
@@ -192,6 +236,10 @@ impl Target for Option<PriorityProfile> {
             Value::Integer(0) => Some(None),
             _ => None,
         }
+    }
+
+    fn shown(&self) -> String {
+        self.map_or("false", PriorityProfile::keyword).to_lowercase()
     }
 }
 
@@ -283,6 +331,11 @@ impl Target for SaslMechanisms {
             Value::List(list) => list.iter().map(mechanism).collect(),
             scalar => mechanism(scalar).map(|mechanism| Self::from_iter([mechanism])),
         }
+    }
+
+    fn shown(&self) -> String {
+        let names: Vec<_> = self.iter().map(|mechanism| mechanism.name().to_lowercase()).collect();
+        format!("[{}]", names.join(", "))
     }
 }
 

@@ -11,6 +11,7 @@ use super::stage::{
     BareLineEnds, Extensions, InboundSession, SenderAuth, StageAuth, StageConnect, StageData, StageEhlo,
     StageMail, StageRcpt,
 };
+use crate::cause::Cause;
 use crate::expr::{ConditionalSource, Scope, Setting, Target};
 
 /// The defaults, compiled once.
@@ -59,24 +60,27 @@ fn none() -> Setting<Option<Arc<str>>> {
 
 impl Default for InboundSession {
     fn default() -> Self {
+        let at = |field| Cause::field_of("MtaInboundSession", field);
         Self {
-            timeout: minutes(5),
-            max_duration: minutes(10),
-            transfer_limit: Setting::constant(262_144_000),
+            timeout: minutes(5).at(at("timeout")),
+            max_duration: minutes(10).at(at("maxDuration")),
+            transfer_limit: Setting::constant(262_144_000).at(at("transferLimit")),
         }
     }
 }
 
 impl Default for StageConnect {
     fn default() -> Self {
+        let at = |field| Cause::field_of("MtaStageConnect", field);
         Self {
-            hostname: written(&[], "system('hostname')", Scope::Connection),
+            hostname: written(&[], "system('hostname')", Scope::Connection).at(at("hostname")),
             smtp_greeting: written(
                 &[],
                 "system('hostname') + ' Postern ESMTP at your service'",
                 Scope::Connection,
-            ),
-            script: none(),
+            )
+            .at(at("smtpGreeting")),
+            script: none().at(at("script")),
         }
     }
 }
@@ -93,16 +97,18 @@ fn for_accounts<T: Target>(value: &str) -> Setting<T> {
 
 impl Default for StageEhlo {
     fn default() -> Self {
+        let at = |field| Cause::field_of("MtaStageEhlo", field);
         Self {
-            require: Setting::constant(true),
-            reject_non_fqdn: on_port_25("true", "false", Scope::Connection),
-            script: none(),
+            require: Setting::constant(true).at(at("require")),
+            reject_non_fqdn: on_port_25("true", "false", Scope::Connection).at(at("rejectNonFqdn")),
+            script: none().at(at("script")),
         }
     }
 }
 
 impl Default for StageAuth {
     fn default() -> Self {
+        let at = |field| Cause::field_of("MtaStageAuth", field);
         Self {
             sasl_mechanisms: written(
                 &[
@@ -111,11 +117,12 @@ impl Default for StageAuth {
                 ],
                 "false",
                 Scope::Ehlo,
-            ),
-            require: written(&[], "local_port != 25", Scope::Ehlo),
-            must_match_sender: Setting::constant(true),
-            max_failures: Setting::constant(3),
-            wait_on_fail: seconds(5),
+            )
+            .at(at("saslMechanisms")),
+            require: written(&[], "local_port != 25", Scope::Ehlo).at(at("require")),
+            must_match_sender: Setting::constant(true).at(at("mustMatchSender")),
+            max_failures: Setting::constant(3).at(at("maxFailures")),
+            wait_on_fail: seconds(5).at(at("waitOnFail")),
             allow_clear_text_auth: false,
         }
     }
@@ -123,27 +130,30 @@ impl Default for StageAuth {
 
 impl Default for StageMail {
     fn default() -> Self {
+        let at = |field| Cause::field_of("MtaStageMail", field);
         Self {
             is_sender_allowed: written(
                 &[],
                 "!is_empty(authenticated_as) || !key_exists('spam-block', sender_domain)",
                 Scope::Mail,
-            ),
-            rewrite: none(),
-            script: none(),
+            )
+            .at(at("isSenderAllowed")),
+            rewrite: none().at(at("rewrite")),
+            script: none().at(at("script")),
         }
     }
 }
 
 impl Default for StageRcpt {
     fn default() -> Self {
+        let at = |field| Cause::field_of("MtaStageRcpt", field);
         Self {
-            allow_relaying: written(&[], "!is_empty(authenticated_as)", Scope::Rcpt),
-            rewrite: none(),
-            script: none(),
-            max_recipients: Setting::constant(100),
-            max_failures: Setting::constant(5),
-            wait_on_fail: seconds(5),
+            allow_relaying: written(&[], "!is_empty(authenticated_as)", Scope::Rcpt).at(at("allowRelaying")),
+            rewrite: none().at(at("rewrite")),
+            script: none().at(at("script")),
+            max_recipients: Setting::constant(100).at(at("maxRecipients")),
+            max_failures: Setting::constant(5).at(at("maxFailures")),
+            wait_on_fail: seconds(5).at(at("waitOnFail")),
         }
     }
 }
@@ -151,19 +161,21 @@ impl Default for StageRcpt {
 impl Default for StageData {
     fn default() -> Self {
         let header = || on_port_25("true", "false", Scope::Rcpt);
+        let at = |field| Cause::field_of("MtaStageData", field);
         Self {
-            script: none(),
-            max_messages: Setting::constant(10),
-            max_message_size: Setting::constant(104_857_600),
-            max_received_headers: Setting::constant(50),
-            add_received_header: header(),
-            add_received_spf_header: header(),
-            add_auth_results_header: header(),
-            add_return_path_header: header(),
-            add_date_header: header(),
-            add_message_id_header: header(),
+            script: none().at(at("script")),
+            max_messages: Setting::constant(10).at(at("maxMessages")),
+            max_message_size: Setting::constant(104_857_600).at(at("maxMessageSize")),
+            max_received_headers: Setting::constant(50).at(at("maxReceivedHeaders")),
+            add_received_header: header().at(at("addReceivedHeader")),
+            add_received_spf_header: header().at(at("addReceivedSpfHeader")),
+            add_auth_results_header: header().at(at("addAuthResultsHeader")),
+            add_return_path_header: header().at(at("addReturnPathHeader")),
+            add_date_header: header().at(at("addDateHeader")),
+            add_message_id_header: header().at(at("addMessageIdHeader")),
             add_delivered_to_header: true,
-            enable_spam_filter: written(&[], "is_empty(authenticated_as)", Scope::Rcpt),
+            enable_spam_filter: written(&[], "is_empty(authenticated_as)", Scope::Rcpt)
+                .at(at("enableSpamFilter")),
             bare_line_ends: BareLineEnds::Normalize,
             filter_budget: Duration::from_secs(240),
         }
@@ -172,30 +184,32 @@ impl Default for StageData {
 
 impl Default for Extensions {
     fn default() -> Self {
+        let at = |field| Cause::field_of("MtaExtensions", field);
         Self {
-            pipelining: Setting::constant(true),
-            chunking: Setting::constant(true),
-            require_tls: Setting::constant(true),
-            dsn: for_accounts("true"),
-            future_release: for_accounts("7d"),
-            deliver_by: for_accounts("15d"),
-            mt_priority: for_accounts("mixer"),
-            no_soliciting: Setting::constant(Some("".into())),
-            vrfy: for_accounts("true"),
-            expn: for_accounts("true"),
+            pipelining: Setting::constant(true).at(at("pipelining")),
+            chunking: Setting::constant(true).at(at("chunking")),
+            require_tls: Setting::constant(true).at(at("requireTls")),
+            dsn: for_accounts("true").at(at("dsn")),
+            future_release: for_accounts("7d").at(at("futureRelease")),
+            deliver_by: for_accounts("15d").at(at("deliverBy")),
+            mt_priority: for_accounts("mixer").at(at("mtPriority")),
+            no_soliciting: Setting::constant(Some("".into())).at(at("noSoliciting")),
+            vrfy: for_accounts("true").at(at("vrfy")),
+            expn: for_accounts("true").at(at("expn")),
         }
     }
 }
 
 impl Default for SenderAuth {
     fn default() -> Self {
+        let at = |field| Cause::field_of("MtaSenderAuth", field);
         Self {
-            spf_ehlo_verify: on_port_25("relaxed", "disable", Scope::Connection),
-            spf_from_verify: on_port_25("relaxed", "disable", Scope::Connection),
-            reverse_ip_verify: on_port_25("relaxed", "disable", Scope::Connection),
-            dkim_verify: Setting::constant(crate::expr::Verify::Relaxed),
-            arc_verify: Setting::constant(crate::expr::Verify::Disable),
-            dmarc_verify: on_port_25("relaxed", "disable", Scope::Rcpt),
+            spf_ehlo_verify: on_port_25("relaxed", "disable", Scope::Connection).at(at("spfEhloVerify")),
+            spf_from_verify: on_port_25("relaxed", "disable", Scope::Connection).at(at("spfFromVerify")),
+            reverse_ip_verify: on_port_25("relaxed", "disable", Scope::Connection).at(at("reverseIpVerify")),
+            dkim_verify: Setting::constant(crate::expr::Verify::Relaxed).at(at("dkimVerify")),
+            arc_verify: Setting::constant(crate::expr::Verify::Disable).at(at("arcVerify")),
+            dmarc_verify: on_port_25("relaxed", "disable", Scope::Rcpt).at(at("dmarcVerify")),
             dkim_strict: true,
         }
     }
@@ -203,6 +217,7 @@ impl Default for SenderAuth {
 
 impl Default for SieveInterpreter {
     fn default() -> Self {
+        let at = |field| Cause::field_of("MtaSieveInterpreter", field);
         Self {
             max_cpu_cycles: 1_048_576,
             max_nested_includes: 5,
@@ -214,9 +229,10 @@ impl Default for SieveInterpreter {
             on_error: super::filter::ScriptError::TempFail,
             max_wall_time: Duration::from_secs(5),
             max_output_size: 104_857_600,
-            default_from_address: written(&[], "'MAILER-DAEMON@' + system('domain')", Scope::Rcpt),
-            default_from_name: Setting::constant(Some("Automated Message".into())),
-            default_return_path: none(),
+            default_from_address: written(&[], "'MAILER-DAEMON@' + system('domain')", Scope::Rcpt)
+                .at(at("defaultFromAddress")),
+            default_from_name: Setting::constant(Some("Automated Message".into())).at(at("defaultFromName")),
+            default_return_path: none().at(at("defaultReturnPath")),
             message_id_hostname: None,
         }
     }

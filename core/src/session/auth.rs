@@ -72,7 +72,7 @@ impl Session {
     }
 
     pub(super) fn auth_line(&self, line: Option<&[u8]>, inquiry: &Inquiry<'_>) -> Result<Step, Halt> {
-        let State::Authenticating(exchange) = &self.state else { return Err(Halt::Unable) };
+        let State::Authenticating(exchange) = &self.state else { return Err(Halt::OUT_OF_PLACE) };
         if let Some(refusal) = &exchange.refusal {
             // RFC 7628 section 3.2.3: a dummy response, whatever it is, ends the exchange.
             return Ok(self.auth_failed(refusal.clone()));
@@ -112,7 +112,7 @@ impl Session {
         inquiry: &Inquiry<'_>,
     ) -> Result<Step, Halt> {
         let Answer::Authentication(outcome) = inquiry.ask(|| Question::Authenticate(credentials))? else {
-            return Err(Halt::Unable);
+            return Err(Halt::OUT_OF_PLACE);
         };
         let over = |reply| Step::new(Change::ExchangeOver { failed: false }, Action::Reply(reply));
         match outcome {

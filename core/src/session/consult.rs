@@ -224,7 +224,7 @@ fn enabled(
 }
 
 /// What follows from the value of a setting; when that has none, the failure rule of the filter.
-fn decided<T: crate::expr::Target + Clone>(
+fn decided<T: crate::expr::Target>(
     view: &View<'_>,
     setting: &Setting<T>,
     rule: impl FnOnce() -> Rule,
@@ -232,7 +232,7 @@ fn decided<T: crate::expr::Target + Clone>(
 ) -> Result<Option<Call>, Halt> {
     match view.guarded(setting) {
         Ok(value) => Ok(call(value)),
-        Err(Halt::Unable) => Ok(Some(Call::Undecided(rule()))),
+        Err(Halt::Unable(_)) => Ok(Some(Call::Undecided(rule()))),
         Err(halt) => Err(halt),
     }
 }
@@ -245,7 +245,7 @@ fn call_of_pipe(view: &View<'_>, pipe: &Arc<Pipe>) -> Result<Option<Call>, Halt>
         Ok(Some(Call::Pipe(Box::new(PipeCall { pipe: Arc::clone(pipe), command, arguments, timeout }))))
     };
     match evaluated() {
-        Err(Halt::Unable) => Ok(Some(Call::Undecided(Rule::of_process(FilterKind::Pipe, &pipe.process)))),
+        Err(Halt::Unable(_)) => Ok(Some(Call::Undecided(Rule::of_process(FilterKind::Pipe, &pipe.process)))),
         outcome => outcome,
     }
 }

@@ -32,7 +32,10 @@ impl Session {
                 Ok(Step::new(Change::Data(DataState::Chunks), Action::ReceiveChunk { size, last, limits }))
             }
             Err(Halt::Refuse(reply)) => Ok(Step::action(Action::Swallow { size, reply })),
-            Err(Halt::Unable) => Ok(Step::action(Action::Swallow { size, reply: replies::UNABLE })),
+            Err(Halt::Unable(cause)) => {
+                let reply = replies::UNABLE.or_because(cause.as_ref());
+                Ok(Step::action(Action::Swallow { size, reply }))
+            }
             Err(ask @ Halt::Ask(_)) => Err(ask),
         }
     }

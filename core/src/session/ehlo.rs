@@ -75,7 +75,7 @@ impl Session {
             return Ok(None);
         }
         let Answer::Check(check) = inquiry.ask(|| Question::SpfEhlo { helo: Arc::clone(name) })? else {
-            return Err(Halt::Unable);
+            return Err(Halt::OUT_OF_PLACE);
         };
         check::judge(
             self.parameters.spf_ehlo,

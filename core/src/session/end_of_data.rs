@@ -13,6 +13,7 @@ use super::facts::{Outbound, View};
 use super::question::{Answer, Halt, Inquiry, MessageChecks, Question, Subject};
 use super::replies;
 use super::state::Transaction;
+use crate::cause::Cause;
 use crate::envelope::{Envelope, Recipient};
 use crate::expr::{Setting, Verify};
 use crate::message::checks::Checks;
@@ -122,7 +123,7 @@ impl Session {
             return Ok(MessageResults::default());
         }
         let Answer::Message(results) = inquiry.ask(|| Question::Message(wanted))? else {
-            return Err(Halt::Unable);
+            return Err(Halt::OUT_OF_PLACE);
         };
         results.judge_dkim(dkim)?;
         results.judge_arc(arc)?;
@@ -268,7 +269,8 @@ impl Session {
 
     /// Every recipient by one route, whatever theirs are.
     fn copies_to(&self, route: &str, envelope: &Envelope) -> Result<Vec<Copy>, Halt> {
-        let route = self.policy.routes.get(route).ok_or(Halt::Unable)?;
+        let unable = || Halt::Unable(Some(Cause::field_of("MtaOutboundStrategy", "quarantineRoute")));
+        let route = self.policy.routes.get(route).ok_or_else(unable)?;
         let copy = |recipient: &Recipient| Copy { recipient: recipient.clone(), route: Arc::clone(route) };
         Ok(envelope.recipients.iter().map(copy).collect())
     }

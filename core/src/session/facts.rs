@@ -4,8 +4,11 @@ use std::borrow::Cow;
 
 use super::Session;
 use super::question::{Answer, Halt, Inquiry, Question};
+use super::record::Evaluation;
 use crate::envelope::Recipient;
-use crate::expr::{Facts, Interrupt, Lookup, LookupFailure, Setting, System, Target, Value, Variable};
+use crate::expr::{
+    Evaluated, Facts, Interrupt, Lookup, LookupFailure, Setting, System, Target, Value, Variable,
+};
 use crate::policy::directory::Domain;
 use crate::smtp::address::{Address, ReversePath, normalise_domain};
 use crate::smtp::parameters::MailParameters;
@@ -82,25 +85,45 @@ impl<'a> View<'a> {
     }
 
     /// The value of a setting that guards something: its failure refuses, and never opens the gate.
-    pub(super) fn guarded<T: Target + Clone>(&self, setting: &Setting<T>) -> Result<T, Halt> {
-        match setting.evaluate(self) {
+    pub(super) fn guarded<T: Target>(&self, setting: &Setting<T>) -> Result<T, Halt> {
+        match self.value(setting) {
             Ok(value) => Ok(value),
             Err(Interrupt::Needs(lookup)) => Err(Halt::Ask(Box::new(Question::Lookup(lookup)))),
-            Err(Interrupt::Failed(_)) => Err(Halt::Unable),
+            Err(Interrupt::Failed(_)) => Err(Halt::Unable(setting.origin().cloned())),
         }
     }
 
     /// The value of a limit or a switch: its failure means the documented default.
-    pub(super) fn tuned<T: Target + Clone>(
-        &self,
-        setting: &Setting<T>,
-        documented: &Setting<T>,
-    ) -> Result<T, Halt> {
-        match setting.evaluate(self) {
+    pub(super) fn tuned<T: Target>(&self, setting: &Setting<T>, documented: &Setting<T>) -> Result<T, Halt> {
+        match self.value(setting) {
             Ok(value) => Ok(value),
             Err(Interrupt::Needs(lookup)) => Err(Halt::Ask(Box::new(Question::Lookup(lookup)))),
-            Err(Interrupt::Failed(_)) => documented.evaluate(self).map_err(|_| Halt::Unable),
+            Err(Interrupt::Failed(_)) => {
+                self.value(documented).map_err(|_| Halt::Unable(documented.origin().cloned()))
+            }
         }
+    }
+
+    fn value<T: Target>(&self, setting: &Setting<T>) -> Result<T, Interrupt> {
+        let Evaluated { part, value } = setting.appraise(self);
+        let outcome = match &value {
+            // It will be evaluated again from its beginning.
+            Err(Interrupt::Needs(_)) => return value,
+            Err(Interrupt::Failed(failure)) => Err(failure),
+            Ok(value) => Ok(value),
+        };
+        self.inquiry.notes().evaluated(|| Evaluation {
+            origin: setting.origin().cloned(),
+            part,
+            variables: setting
+                .variables()
+                .iter()
+                .map(|variable| (variable, self.variable(variable).to_string()))
+                .collect(),
+            lookups: Vec::new(),
+            value: outcome.map(T::shown).map_err(Clone::clone),
+        });
+        value
     }
 
     /// The mailbox that a local part means under a domain's rule for sub-addresses.
@@ -213,14 +236,16 @@ impl Facts for View<'_> {
     }
 
     fn lookup(&self, lookup: &Lookup) -> Option<Result<Value<'_>, LookupFailure>> {
-        if let Some(value) = self.known(lookup) {
-            return Some(Ok(value));
-        }
-        self.inquiry.next().map(|answer| match answer {
-            Answer::Value(Ok(value)) => Ok(value.borrowed()),
-            Answer::Value(Err(failure)) => Err(failure.clone()),
-            _ => Err(LookupFailure::OutOfStep),
-        })
+        let answer = match self.known(lookup) {
+            Some(value) => Ok(value),
+            None => match self.inquiry.next()? {
+                Answer::Value(Ok(value)) => Ok(value.borrowed()),
+                Answer::Value(Err(failure)) => Err(failure.clone()),
+                _ => Err(LookupFailure::OutOfStep),
+            },
+        };
+        self.inquiry.notes().looked_up(lookup, answer.as_ref());
+        Some(answer)
     }
 }
 

@@ -110,7 +110,7 @@ impl Session {
             Some(check) => check,
             None => match inquiry.ask(|| Question::ReverseDns)? {
                 Answer::Check(check) => check,
-                _ => return Err(Halt::Unable),
+                _ => return Err(Halt::OUT_OF_PLACE),
             },
         };
         let refusals = Refusals { permanent: replies::REVERSE_FAILED, temporary: replies::REVERSE_TEMPORARY };
@@ -174,7 +174,7 @@ impl Session {
         }
         let helo: Arc<str> = self.hello.as_ref().map_or_else(|| "".into(), |hello| Arc::clone(&hello.name));
         let question = || Question::SpfMail { sender: sender.clone(), helo };
-        let Answer::Check(check) = inquiry.ask(question)? else { return Err(Halt::Unable) };
+        let Answer::Check(check) = inquiry.ask(question)? else { return Err(Halt::OUT_OF_PLACE) };
         let refusals =
             Refusals { permanent: replies::SPF_MAIL_FAILED, temporary: replies::SPF_MAIL_TEMPORARY };
         check::judge(self.parameters.spf_from, check.result, &refusals)?;

@@ -10,6 +10,7 @@ pub mod consult;
 pub mod event;
 pub mod id;
 pub mod question;
+pub mod record;
 
 mod auth;
 mod change;
@@ -41,6 +42,7 @@ use self::check::{Check, SenderCheck};
 use self::event::{Action, Event, Tls};
 use self::id::TraceId;
 use self::question::{Answer, Halt, Inquiry};
+use self::record::{Note, Notes};
 pub use self::replies::DECIDING_FIELDS;
 use self::state::{DataState, Hello, Login, Parameters, State, Transaction};
 use crate::cause::Cause;
@@ -99,6 +101,8 @@ pub struct Session {
     pending: Option<Pending>,
     /// What has decided the last action.
     because: Option<Cause>,
+    /// What decisions did, when somebody wants to know.
+    record: Option<Vec<Note>>,
 }
 
 /// A decision that waits for an answer.
@@ -144,6 +148,7 @@ impl Session {
             transactions: 0,
             pending: None,
             because: None,
+            record: None,
         }
     }
 
@@ -163,8 +168,10 @@ impl Session {
         if matches!(self.state, State::Closed) {
             return Action::Close(None);
         }
-        let inquiry = Inquiry::new(&pending.answers);
-        let step = match self.decide(pending.now, &pending.event, &inquiry) {
+        let inquiry = Inquiry::new(&pending.answers, Notes::new(self.record.is_some()));
+        let decided = self.decide(pending.now, &pending.event, &inquiry);
+        let notes = inquiry.into_notes();
+        let step = match decided {
             Ok(step) => step,
             Err(Halt::Ask(question)) => {
                 pending.answers.shrink_to_fit();
@@ -172,8 +179,15 @@ impl Session {
                 return Action::Ask(question);
             }
             Err(Halt::Refuse(reply)) => self.refused(&pending.event, reply),
-            Err(Halt::Unable) => self.refused(&pending.event, self.unable(&pending.event)),
+            Err(Halt::Unable(cause)) => {
+                let reply = self.unable(&pending.event).or_because(cause.as_ref());
+                self.refused(&pending.event, reply)
+            }
         };
+        // Not of a decision that waits: it will run again from its start.
+        if let Some(record) = &mut self.record {
+            record.extend(notes);
+        }
         let id = self.id();
         self.because = step.because.or_else(|| step.action.reply().and_then(Reply::because).cloned());
         self.apply(step.change);
@@ -196,6 +210,16 @@ impl Session {
     #[must_use]
     pub const fn because(&self) -> Option<&Cause> {
         self.because.as_ref()
+    }
+
+    /// From now on, writes down what decisions evaluate and ask.
+    pub fn keep_record(&mut self) {
+        self.record.get_or_insert_default();
+    }
+
+    /// What was written down since the last call.
+    pub fn take_record(&mut self) -> Vec<Note> {
+        self.record.as_mut().map(std::mem::take).unwrap_or_default()
     }
 
     /// The limits that the host watches over, as they hold now.
@@ -339,7 +363,7 @@ impl Session {
             Event::Flooded => Ok(self.goodbye(&replies::FLOODED)),
             Event::Shutdown => Ok(self.goodbye(&replies::SHUTDOWN)),
             // Taken by `on` before it gets here.
-            Event::Answer(_) => Err(Halt::Unable),
+            Event::Answer(_) => Err(Halt::OUT_OF_PLACE),
         }
     }
 

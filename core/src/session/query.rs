@@ -75,7 +75,7 @@ impl Session {
             Answer::Directory(DirectoryAnswer::List(members)) => Ok(Queried::List(members.clone())),
             Answer::Directory(DirectoryAnswer::Unknown) => Ok(Queried::Nothing),
             Answer::Directory(DirectoryAnswer::Unavailable) => Ok(Queried::Unavailable),
-            _ => Err(Halt::Unable),
+            _ => Err(Halt::OUT_OF_PLACE),
         }
     }
 }

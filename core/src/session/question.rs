@@ -10,6 +10,8 @@ use std::sync::Arc;
 
 use super::check::{Check, MessageResults};
 use super::consult::Call;
+use super::record::{Note, Notes};
+use crate::cause::Cause;
 use crate::envelope::{Envelope, Recipient};
 use crate::expr::{Lookup, LookupFailure, SaslMechanism, Value};
 use crate::message::edit::Edit;
@@ -228,8 +230,8 @@ pub enum DirectoryAnswer {
 pub(super) enum Halt {
     /// An answer is missing.
     Ask(Box<Question>),
-    /// An expression or a script failed, which never opens the gate.
-    Unable,
+    /// An expression or a script failed, which never opens the gate; where one field did, it is named.
+    Unable(Option<Cause>),
     /// The command is refused; nothing changes.
     Refuse(Reply),
 }
@@ -245,11 +247,26 @@ impl From<Reply> for Halt {
 pub(super) struct Inquiry<'a> {
     answers: &'a [Answer],
     asked: Cell<usize>,
+    notes: Notes,
+}
+
+impl Halt {
+    /// The host has answered something else than it was asked.
+    pub(super) const OUT_OF_PLACE: Self = Self::Unable(None);
 }
 
 impl<'a> Inquiry<'a> {
-    pub(super) fn new(answers: &'a [Answer]) -> Self {
-        Self { answers, asked: Cell::new(0) }
+    pub(super) fn new(answers: &'a [Answer], notes: Notes) -> Self {
+        Self { answers, asked: Cell::new(0), notes }
+    }
+
+    /// What the decision writes down, if anybody wants it.
+    pub(super) fn notes(&self) -> &Notes {
+        &self.notes
+    }
+
+    pub(super) fn into_notes(self) -> Vec<Note> {
+        self.notes.into_notes()
     }
 
     /// The answer to the next question, if it is there already.
@@ -261,6 +278,7 @@ impl<'a> Inquiry<'a> {
 
     /// The answer to a question, or the question itself as the reason to stop here.
     pub(super) fn ask(&self, question: impl FnOnce() -> Question) -> Result<&'a Answer, Halt> {
+        self.notes.asked(self.asked.get());
         self.next().ok_or_else(|| Halt::Ask(Box::new(question())))
     }
 
@@ -268,7 +286,7 @@ impl<'a> Inquiry<'a> {
     pub(super) fn admitted(&self, question: impl FnOnce() -> Question) -> Result<bool, Halt> {
         match self.ask(question)? {
             Answer::Admitted(yes) => Ok(*yes),
-            _ => Err(Halt::Unable),
+            _ => Err(Halt::OUT_OF_PLACE),
         }
     }
 
@@ -277,7 +295,7 @@ impl<'a> Inquiry<'a> {
     /// A reply of theirs names who has decided.
     pub(super) fn ruling(&self, consultation: impl FnOnce() -> Consultation) -> Result<Ruling, Halt> {
         let Answer::Ruling(Ruling { verdict, by }) = self.ask(|| Question::Consult(consultation()))? else {
-            return Err(Halt::Unable);
+            return Err(Halt::OUT_OF_PLACE);
         };
         let named = |reply: &Reply| reply.clone().or_because(by.as_ref());
         let verdict = match verdict {

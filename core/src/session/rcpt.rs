@@ -13,6 +13,7 @@ use super::question::{Answer, Halt, Inquiry, Question, Subject, Verify};
 use super::recipient::Resolution;
 use super::replies;
 use super::state::{DataState, Doom, Transaction};
+use crate::cause::Cause;
 use crate::envelope::Recipient;
 use crate::policy::throttle::ThrottleClass;
 use crate::smtp::address::{Address, ForwardPath};
@@ -86,7 +87,8 @@ impl Session {
             ForwardPath::Mailbox(address) => Ok((address.clone(), false)),
             ForwardPath::Postmaster => {
                 let domain = self.policy.settings.default_domain.as_ref().unwrap_or(&self.hostname);
-                let address = Address::from_parts("postmaster", domain).map_err(|_| Halt::Unable)?;
+                let address = Address::from_parts("postmaster", domain)
+                    .map_err(|_| Halt::Unable(Some(Cause::field_of("MtaSettings", "defaultDomain"))))?;
                 Ok((address, true))
             }
         }
@@ -167,7 +169,7 @@ impl Session {
         };
         match inquiry.ask(question)? {
             Answer::Verified(refusal) => Ok(refusal.clone()),
-            _ => Err(Halt::Unable),
+            _ => Err(Halt::OUT_OF_PLACE),
         }
     }
 

@@ -46,9 +46,8 @@ impl Session {
             });
         };
         let address = match view.plain_local_part(domain, recipient.address.key_local())? {
-            Some(local) => {
-                Address::from_parts(&local, recipient.address.domain()).map_err(|_| Halt::Unable)?
-            }
+            Some(local) => Address::from_parts(&local, recipient.address.domain())
+                .map_err(|_| Halt::Unable(Some(cause(domain, "customRule"))))?,
             None => recipient.address.clone(),
         };
         let found = match self.find(domain, &address, inquiry)? {
@@ -59,11 +58,11 @@ impl Session {
                     vec![Recipient { address: catch_all.clone(), ..recipient.clone() }]
                 }
                 None if domain.allow_relaying || is_postmaster => vec![recipient.clone()],
-                None => return Ok(Resolution::Unknown(cause(domain))),
+                None => return Ok(Resolution::Unknown(cause(domain, DIRECTORY))),
             },
         };
         Ok(match found.is_empty() {
-            true => Resolution::Unknown(cause(domain)),
+            true => Resolution::Unknown(cause(domain, DIRECTORY)),
             false => Resolution::Recipients(found),
         })
     }
@@ -89,16 +88,18 @@ impl Session {
             Answer::Directory(DirectoryAnswer::List(members)) => Ok(Found::List(members.clone())),
             Answer::Directory(DirectoryAnswer::Unknown) => Ok(Found::Nobody),
             Answer::Directory(DirectoryAnswer::Unavailable) => {
-                Err(replies::DIRECTORY_UNAVAILABLE.or_because(Some(&cause(domain))).into())
+                Err(replies::DIRECTORY_UNAVAILABLE.or_because(Some(&cause(domain, DIRECTORY))).into())
             }
-            _ => Err(Halt::Unable),
+            _ => Err(Halt::OUT_OF_PLACE),
         }
     }
 }
 
-/// The domain that decides who is there.
-fn cause(domain: &Domain) -> Cause {
-    Cause::object("MtaDomain", Arc::clone(&domain.object)).with_field("directory")
+const DIRECTORY: &str = "directory";
+
+/// The field of a domain that decides who is there.
+pub(super) fn cause(domain: &Domain, field: &'static str) -> Cause {
+    Cause::object("MtaDomain", Arc::clone(&domain.object)).with_field(field)
 }
 
 /// A recipient under another address; the original is remembered for notifications (RFC 3461 section 5.2.1).

@@ -7,6 +7,8 @@ use super::facts::{Outbound, View};
 use super::question::{Halt, Inquiry};
 use super::replies;
 use super::state::Transaction;
+use crate::expr::Setting;
+use crate::policy::directory::Domain;
 use crate::policy::route::{MixedRoutes, Route};
 use crate::smtp::address::Address;
 
@@ -28,18 +30,16 @@ impl Session {
             Some(setting) => view.guarded(setting)?,
             None => None,
         };
-        let name = chosen.or_else(|| {
-            policy
-                .domains
-                .get(recipient.key_domain())
-                .and_then(|domain| domain.route.as_ref().map(Arc::clone))
-        });
-        let route = match name {
-            Some(name) => policy.routes.get(&name),
-            None => policy.routes.default_route(),
+        let domain = policy.domains.get(recipient.key_domain()).map(|domain| &**domain);
+        let (route, by) = match (chosen, domain) {
+            (Some(name), _) => {
+                (policy.routes.get(&name), policy.outbound.route.as_ref().and_then(Setting::origin))
+            }
+            (None, Some(Domain { route: Some(name), .. })) => (policy.routes.get(name), None),
+            (None, _) => (policy.routes.default_route(), None),
         };
         // No route of that name, or none at all: nobody would take the message.
-        route.cloned().ok_or(Halt::Unable)
+        route.cloned().ok_or_else(|| Halt::Unable(by.cloned()))
     }
 
     /// With `mixedRoutes: Defer` all recipients of a transaction take the same route.

@@ -4,12 +4,13 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use postern_core::cause::Cause;
 use postern_core::expr::{ConditionalSource, FieldPath, Scope, Setting, Target};
 
 use super::names::Names;
 use super::{LoadOptions, Origin};
 use crate::fault::{Fault, FaultClass, ObjectRef};
-use crate::kinds::KindSpec;
+use crate::kinds::{Cardinality, KindSpec};
 use crate::load::{Object, ObjectSet, Source};
 use crate::node::{Path, Trail};
 use crate::suggest::closest;
@@ -23,6 +24,20 @@ pub(super) struct Report {
     /// Something is missing that an object names.
     pub(super) is_dangling: bool,
     pub(super) uses: BTreeSet<Use>,
+    pub(super) arms: Vec<Arm>,
+}
+
+/// A value of a field with conditions: what tests of a policy ought to reach.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Arm {
+    /// The field.
+    pub field: Cause,
+    /// Which of its values: a `then`, or the `else`.
+    pub part: FieldPath,
+    /// The file, relative to the folder.
+    pub file: Option<Arc<str>>,
+    /// Its line there, from 1.
+    pub line: Option<u32>,
 }
 
 /// One object names another one.
@@ -51,6 +66,10 @@ impl<'a> Compiler<'a> {
         'a: 'b,
     {
         Context {
+            cause: match T::CARDINALITY {
+                Cardinality::Singleton => Cause::singleton(T::KIND),
+                Cardinality::Many => Cause::object(T::KIND, Arc::clone(&object.name)),
+            },
             object: object.reference(),
             source: &object.source,
             names: self.names,
@@ -62,6 +81,7 @@ impl<'a> Compiler<'a> {
 
 /// The compilation of one object.
 pub(super) struct Context<'a> {
+    cause: Cause,
     pub(super) object: ObjectRef,
     pub(super) source: &'a Source,
     pub(super) names: &'a Names<'a>,
@@ -165,6 +185,24 @@ impl Context<'_> {
         Some(Fault { message, suggestion, ..fault })
     }
 
+    /// A field of the object, as what decides something.
+    pub(super) fn cause(&self, at: &Trail<'_>) -> Cause {
+        let path = at.path().to_string();
+        let below_spec = path.strip_prefix("spec.").unwrap_or(&path);
+        self.cause.clone().with_field(below_spec.to_owned())
+    }
+
+    /// Notes every value that a field with conditions can have.
+    fn arms(&mut self, at: &Trail<'_>, expr: &Expr) {
+        let field = self.cause(at);
+        let thens = (0..expr.cases.len()).map(FieldPath::Then);
+        for part in thens.chain([FieldPath::Else]) {
+            let place = self.source.fault(FaultClass::Own, None, &self.part(at, part), false);
+            let arm = Arm { field: field.clone(), part, file: place.file, line: place.line };
+            self.report.arms.push(arm);
+        }
+    }
+
     /// Parses an expression field; none when it is unset or wrong.
     pub(super) fn setting<T: Target>(
         &mut self,
@@ -175,7 +213,12 @@ impl Context<'_> {
         let otherwise = expr.otherwise.as_ref()?.0.clone();
         let cases = expr.cases.iter().map(|case| (case.condition.clone(), case.then.0.clone())).collect();
         match Setting::parse(&ConditionalSource { cases, otherwise }, scope) {
-            Ok(setting) => Some(setting),
+            Ok(setting) => {
+                if !expr.cases.is_empty() {
+                    self.arms(at, expr);
+                }
+                Some(setting.at(self.cause(at)))
+            }
             Err(faults) => {
                 for (part, fault) in faults {
                     self.expression_fault(at, part, fault);

@@ -110,14 +110,15 @@ struct Common<'a> {
 impl Context<'_> {
     fn process(&mut self, common: &Common<'_>) -> Process {
         let breaker = SPEC.key("breaker");
-        let enable = self.setting(&SPEC.key("enable"), common.enable, Scope::Rcpt);
+        let enable_at = SPEC.key("enable");
+        let enable = self.setting(&enable_at, common.enable, Scope::Rcpt);
         Process {
             name: Arc::clone(&self.object.name),
             mode: match common.mode {
                 ModeSpec::Enforce => Mode::Enforce,
                 ModeSpec::Observe => Mode::Observe,
             },
-            enable: enable.unwrap_or_else(|| Setting::constant(true)),
+            enable: enable.unwrap_or_else(|| Setting::constant(true).at(self.cause(&enable_at))),
             stages: common.stages.iter().map(|stage| stage_of(*stage)).collect(),
             temp_fail_on_error: common.temp_fail_on_error,
             max_message_size: self.number(&SPEC.key("maxMessageSize"), common.max_message_size, 1, u64::MAX),
@@ -219,14 +220,17 @@ impl Context<'_> {
             let path = self.part(&at, part);
             self.fault_at(&path, format!("{} is no bare file name", shortened(&name)));
         }
-        let arguments = self.setting(&SPEC.key("arguments"), &spec.arguments, Scope::Rcpt);
-        let timeout = self.setting(&SPEC.key("timeout"), &spec.timeout, Scope::Rcpt);
+        let (arguments_at, timeout_at) = (SPEC.key("arguments"), SPEC.key("timeout"));
+        let arguments = self.setting(&arguments_at, &spec.arguments, Scope::Rcpt);
+        let timeout = self.setting(&timeout_at, &spec.timeout, Scope::Rcpt);
+        let half_a_minute = Some(Duration::from_secs(30));
         Some(Pipe {
             process,
             folder: folder?,
             command: command?,
-            arguments: arguments.unwrap_or_else(|| Setting::constant([].into())),
-            timeout: timeout.unwrap_or_else(|| Setting::constant(Some(Duration::from_secs(30)))),
+            arguments: arguments
+                .unwrap_or_else(|| Setting::constant([].into()).at(self.cause(&arguments_at))),
+            timeout: timeout.unwrap_or_else(|| Setting::constant(half_a_minute).at(self.cause(&timeout_at))),
             max_output_size: self.number(&SPEC.key("maxOutputSize"), spec.max_output_size, 1, u64::MAX),
         })
     }

@@ -27,7 +27,7 @@ use crate::canonical;
 use crate::fault::{self, Fault};
 use crate::load::{Object, ObjectSet, read_folder};
 use crate::support::{Unsupported, unsupported};
-pub use context::Use;
+pub use context::{Arm, Use};
 use context::{Compiler, Report};
 use names::Names;
 use relay::World;
@@ -66,6 +66,8 @@ pub struct Outcome {
     pub warnings: Vec<Fault>,
     /// Which object names which, sorted.
     pub uses: Vec<Use>,
+    /// Every value of every field with conditions, in the order of compilation.
+    pub arms: Vec<Arm>,
     /// What this version cannot serve, as faults of the objects themselves. A policy that is there all the same may be
     /// looked at, but not be put in force.
     pub unsupported: Vec<Fault>,
@@ -98,6 +100,7 @@ pub fn compile(set: &ObjectSet, faults: Vec<Fault>, options: &LoadOptions) -> Ou
         faults: report.faults,
         warnings: report.warnings,
         uses: report.uses.into_iter().collect(),
+        arms: report.arms,
         unsupported,
     }
 }

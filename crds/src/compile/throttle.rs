@@ -17,9 +17,10 @@ impl Compiler<'_> {
         let mut throttles = Vec::new();
         for object in &self.set.throttles {
             let (mut context, spec) = (self.at(object), &object.spec);
+            let at = SPEC.key("match");
             let matches = context
-                .setting(&SPEC.key("match"), &spec.matches, Scope::Rcpt)
-                .unwrap_or_else(|| Setting::constant(true));
+                .setting(&at, &spec.matches, Scope::Rcpt)
+                .unwrap_or_else(|| Setting::constant(true).at(context.cause(&at)));
             let rate = SPEC.key("rate");
             let count = context.number(&rate.key("count"), spec.rate.count, 1, 1_000_000);
             let year = Duration::from_secs(366 * 86_400);
