@@ -9,6 +9,8 @@ use jiff::SignedDuration;
 use postern_core::policy::route::HopAddress;
 use postern_core::smtp::address::{Address, ReversePath};
 
+use crate::simulate::command::Simulate;
+
 /// The mail gate of a Kubernetes cluster.
 #[derive(Debug, Parser)]
 #[command(name = "postern", version, about)]
@@ -25,6 +27,8 @@ pub enum Command {
     Serve(Serve),
     /// Show everything that is wrong with a folder of manifests.
     Check(Check),
+    /// Run one session with the policy of a folder, without a network, and tell why it went as it did.
+    Simulate(Box<Simulate>),
     /// Send one small message to a server, and show what it says.
     Probe(Probe),
 }

@@ -24,6 +24,7 @@ pub mod probe;
 pub mod reload;
 pub mod sender_auth;
 pub mod serve;
+pub mod simulate;
 pub mod snapshot;
 pub mod status;
 pub mod store;

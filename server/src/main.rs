@@ -10,6 +10,8 @@ use postern_server::cli::{Check, Cli, Command, LogFormat, ManifestOrigin, Probe,
 use postern_server::folder::Folder;
 use postern_server::reload::StartError;
 use postern_server::serve::ServeError;
+use postern_server::simulate::PolicyError;
+use postern_server::simulate::command::{self, BAD_INPUT, Simulate, SimulateError};
 use postern_server::{connection, probe, serve};
 use tracing_subscriber::EnvFilter;
 
@@ -24,6 +26,7 @@ fn main() -> ExitCode {
         _ if installed.is_err() => Err(anyhow::anyhow!("another TLS provider is installed already")),
         Command::Serve(options) => run(options),
         Command::Check(options) => check(options),
+        Command::Simulate(options) => simulate(options),
         Command::Probe(options) => send_probe(options),
     };
     done.unwrap_or_else(|error| {
@@ -66,6 +69,18 @@ fn check(options: &Check) -> anyhow::Result<ExitCode> {
         _ => {}
     }
     Ok(if findings.faults.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn simulate(options: &Simulate) -> anyhow::Result<ExitCode> {
+    // Scripts wait for their answers on threads of their own, so one thread is enough here.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("no runtime")?;
+    Ok(runtime.block_on(command::simulate(options)).unwrap_or_else(|error| {
+        if let SimulateError::Policy(PolicyError::Faults { faults, .. }) = &error {
+            faults.iter().for_each(|fault| complain(&format!("error: {fault}")));
+        }
+        complain(&format!("postern: {error}"));
+        ExitCode::from(BAD_INPUT)
+    }))
 }
 
 fn send_probe(options: &Probe) -> anyhow::Result<ExitCode> {

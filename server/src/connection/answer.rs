@@ -15,6 +15,7 @@ use postern_core::smtp::reply::{EnhancedCode, Reply};
 
 use super::Connection;
 use crate::auth;
+use crate::gate::Gate;
 use crate::handoff::{Inquiry, Verification};
 use crate::metrics::AuthOutcome;
 use crate::sender_auth;
@@ -32,7 +33,7 @@ impl Connection {
             Question::Authenticate(credentials) => {
                 Answer::Authentication(self.authenticate(credentials).await)
             }
-            Question::Verify(verify) => Answer::Verified(self.verify(*verify).await),
+            Question::Verify(verify) => Answer::Verified(self::verify(&self.gate, &verify).await),
             Question::ReverseDns => {
                 Answer::Check(sender_auth::reverse_dns(&self.gate.resolver, self.remote_ip()).await)
             }
@@ -151,27 +152,27 @@ impl Connection {
         self.gate.metrics.authenticated(counted);
         outcome
     }
+}
 
-    /// The first refusal among the next hops of new recipients.
-    async fn verify(&self, verify: Verify) -> Option<Reply> {
-        for (recipient, route) in &verify.recipients {
-            let inquiry = Inquiry {
-                hostname: &verify.hostname,
-                route,
-                sender: &verify.envelope.sender,
-                parameters: &verify.envelope.parameters,
-                recipient,
-            };
-            match self.gate.handoff.verify(inquiry).await {
-                Verification::Accepted => {}
-                Verification::Refused(reply) | Verification::Unreachable(reply) => {
-                    let cause = Cause::object("MtaRoute", Arc::clone(&route.name));
-                    return Some(reply.or_because(Some(&cause)));
-                }
+/// The first refusal among the next hops of new recipients.
+pub(crate) async fn verify(gate: &Gate, verify: &Verify) -> Option<Reply> {
+    for (recipient, route) in &verify.recipients {
+        let inquiry = Inquiry {
+            hostname: &verify.hostname,
+            route,
+            sender: &verify.envelope.sender,
+            parameters: &verify.envelope.parameters,
+            recipient,
+        };
+        match gate.handoff.verify(inquiry).await {
+            Verification::Accepted => {}
+            Verification::Refused(reply) | Verification::Unreachable(reply) => {
+                let cause = Cause::object("MtaRoute", Arc::clone(&route.name));
+                return Some(reply.or_because(Some(&cause)));
             }
         }
-        None
     }
+    None
 }
 
 pub(super) const UNABLE: Reply =

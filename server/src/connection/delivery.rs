@@ -73,7 +73,11 @@ fn handed_on(delivery: &Delivery, mailings: Vec<Mailing>, answers: Answers) -> h
 }
 
 /// The message itself, then what was generated beside it.
-fn mailings(whole: &Whole, delivery: &mut Delivery, generated: Vec<Dispatch>) -> Option<Vec<Mailing>> {
+pub(crate) fn mailings(
+    whole: &Whole,
+    delivery: &mut Delivery,
+    generated: Vec<Dispatch>,
+) -> Option<Vec<Mailing>> {
     let generated: Option<Vec<Mailing>> =
         generated.into_iter().map(|dispatch| mailing_of(dispatch, whole, delivery)).collect();
     let mut mailings = Vec::new();
@@ -89,7 +93,8 @@ fn mailings(whole: &Whole, delivery: &mut Delivery, generated: Vec<Dispatch>) ->
     Some(mailings)
 }
 
-fn mailing_of(dispatch: Dispatch, whole: &Whole, delivery: &Delivery) -> Option<Mailing> {
+/// One message that was generated.
+pub(crate) fn mailing_of(dispatch: Dispatch, whole: &Whole, delivery: &Delivery) -> Option<Mailing> {
     let new = |octets: Box<[u8]>| {
         ContentBuilder::new(whole.message.clone()).new_octets(Bytes::from(octets)).build()
     };

@@ -24,6 +24,8 @@ use postern_core::smtp::reply::Reply;
 use postern_core::verdict::Stage;
 use tokio_rustls::TlsAcceptor;
 
+pub(crate) use self::answer::verify;
+pub(crate) use self::delivery::{mailing_of, mailings};
 use self::reception::{Incoming, Kept};
 use self::wire::{Filled, Wire};
 use crate::accepted::Accepted;

@@ -92,6 +92,15 @@ impl Resolver {
         Self { current: ArcSwap::from_pointee(Configured::new(settings)), metrics }
     }
 
+    /// One that has nobody to ask: every lookup fails.
+    #[must_use]
+    pub fn away(&self) -> Self {
+        let settings = self.current.load().settings.clone();
+        let nobody =
+            Configured { settings, resolver: Err("nobody is asked".into()), patience: Duration::ZERO };
+        Self { current: ArcSwap::from_pointee(nobody), metrics: self.metrics.clone() }
+    }
+
     /// Goes over to other settings with an empty cache; equal settings change nothing.
     pub fn configure(&self, settings: &Dns) {
         if self.current.load().settings != *settings {

@@ -123,7 +123,7 @@ impl std::ops::Deref for Loan {
 }
 
 impl<'a> InHand<'a> {
-    pub(super) fn new(whole: &'a Whole, draft: &'a Draft) -> Self {
+    pub(crate) fn new(whole: &'a Whole, draft: &'a Draft) -> Self {
         Self { whole, draft }
     }
 

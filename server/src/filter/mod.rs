@@ -35,8 +35,7 @@ use postern_core::smtp::reply::Reply;
 use postern_core::verdict::{Ruling, Stage, Verdict};
 use tokio::time::{Instant, timeout_at};
 
-pub(crate) use self::case::Case;
-use self::case::InHand;
+pub(crate) use self::case::{Case, InHand};
 pub(crate) use self::error::FilterError;
 use self::health::Health;
 pub use self::metrics::{FilterMetrics, FilterOutcome};
@@ -115,6 +114,16 @@ impl Panel {
             }
         }
         deliberation.conclude()
+    }
+
+    /// The verdict of one filter that has all the time to itself.
+    pub(crate) async fn ask_alone(
+        &mut self,
+        call: &Call,
+        rule: &Rule,
+        case: &Case<'_>,
+    ) -> Result<Verdict, FilterError> {
+        self.ask(call, rule, case, Time::begin(case.session.policy().data.filter_budget)).await
     }
 
     /// The verdict of one filter, reported and counted.
@@ -212,7 +221,8 @@ impl Time {
     }
 }
 
-fn begin(
+/// The deliberation about a question, before the first filter is asked.
+pub(crate) fn begin(
     session: &Session,
     whole: Option<&Whole>,
     consultation: &Consultation,

@@ -13,6 +13,7 @@ mod maildir;
 mod maildir_path;
 mod metrics;
 mod part;
+mod preview;
 mod relay;
 mod remembered;
 #[cfg(test)]
@@ -34,6 +35,7 @@ use tokio::time::{Instant, timeout};
 
 use self::metrics::VerificationLabel;
 pub use self::metrics::{Metrics, RouteKind};
+pub(crate) use self::preview::preview;
 pub use self::relay::Phase;
 use self::relay::{Ahead, Letter, Offer, Relays};
 pub use self::remembered::{

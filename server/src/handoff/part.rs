@@ -85,11 +85,7 @@ impl HandOff {
         recipients: Vec<&'a Recipient>,
         company: Company,
     ) -> (Vec<Outcome>, Held<'a>) {
-        let says_so = relay.protocol == Protocol::Lmtp || relay.add_delivered_to;
-        let content = match recipients.as_slice() {
-            [only] if delivery.delivered_to && says_so => marked(&mailing.content, &only.address),
-            _ => mailing.content.clone(),
-        };
+        let content = content_for(relay, &mailing.content, &recipients, delivery.delivered_to);
         let count = recipients.len();
         let letter = Letter::new(&mailing.sender, &mailing.parameters, recipients, &content);
         let ahead = match company {
@@ -213,7 +209,21 @@ impl HandOff {
     }
 }
 
+/// What a relay gets: a copy for one recipient says so, where its route wants that.
+pub(super) fn content_for(
+    relay: &Relay,
+    content: &Content,
+    recipients: &[&Recipient],
+    delivered_to: bool,
+) -> Content {
+    let says_so = relay.protocol == Protocol::Lmtp || relay.add_delivered_to;
+    match recipients {
+        [only] if delivered_to && says_so => marked(content, &only.address),
+        _ => content.clone(),
+    }
+}
+
 /// The content with a `Delivered-To` field on top.
-fn marked(content: &Content, recipient: &Address) -> Content {
+pub(super) fn marked(content: &Content, recipient: &Address) -> Content {
     content.prepended(format!("Delivered-To: {recipient}\r\n"))
 }
