@@ -64,7 +64,7 @@ fn apply(changes: Vec<Modification>) {
 }
 
 /// One reply, and no line that could be taken for another reply.
-fn check(reply: &Reply) {
+pub fn check(reply: &Reply) {
     let mut wire = Vec::new();
     reply.write_to(&mut wire);
     let text = String::from_utf8(wire).expect("replies are text");

@@ -25,6 +25,7 @@ pub mod peers;
 pub mod port;
 pub mod process;
 pub mod require;
+pub mod saboteur;
 pub mod site;
 pub mod trace;
 pub mod wait;

@@ -9,6 +9,9 @@ impl Reply {
     pub const OK: Self = Self::new(250, EnhancedCode(2, 0, 0), "OK");
     /// 500 5.5.1: an unknown verb or an empty line.
     pub const UNKNOWN_COMMAND: Self = Self::new(500, EnhancedCode(5, 5, 1), "Unknown command");
+    /// 421 4.7.0: a request of HTTP. Whoever sends it does not mean to speak SMTP, but what follows might be made to
+    /// look like it by somebody else; so the connection ends here.
+    pub const NOT_HTTP: Self = Self::new(421, EnhancedCode(4, 7, 0), "This is a mail server");
     /// 501 5.5.2: a command that cannot be read.
     pub const SYNTAX_ERROR: Self = Self::new(501, EnhancedCode(5, 5, 2), "Syntax error");
     /// 501 5.1.8: the path of MAIL holds no mailbox.

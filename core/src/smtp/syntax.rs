@@ -15,12 +15,15 @@ impl Command {
     ///
     /// # Errors
     ///
-    /// A [`Refusal`] with the reply: 500 5.5.1 for what has no known verb, 501, 504 or 553 for a known
-    /// one with arguments that cannot be used.
+    /// A [`Refusal`] with the reply: 500 5.5.1 for what has no known verb, 421 4.7.0 for a request of HTTP,
+    /// 501, 504 or 553 for a known verb with arguments that cannot be used.
     pub fn parse(line: &[u8], utf8: Utf8Addresses) -> Result<Self, Refusal> {
         let line = trim(line);
         let (word, rest) = split_word(line);
-        let unknown = || Refusal { verb: None, reply: Reply::UNKNOWN_COMMAND };
+        let unknown = || Refusal {
+            verb: None,
+            reply: if is_http(line) { Reply::NOT_HTTP } else { Reply::UNKNOWN_COMMAND },
+        };
         let (verb, spelt) = verb(word).ok_or_else(unknown)?;
         let command = match verb {
             Verb::Helo => host_name(rest).map(Self::Helo),
@@ -42,6 +45,13 @@ impl Command {
         };
         command.map_err(|reply| Refusal { verb: Some(verb), reply })
     }
+}
+
+/// Whether this is the first line of a request of HTTP (RFC 9112 section 3): a web page can make a browser send one to
+/// any port, with commands of SMTP in its body.
+fn is_http(line: &[u8]) -> bool {
+    let last = line.rsplit(|octet| *octet == b' ').next().unwrap_or_default();
+    last.starts_with(b"HTTP/") && line.len() > last.len()
 }
 
 /// Every verb that is known, in upper case.

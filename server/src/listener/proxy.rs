@@ -60,7 +60,7 @@ pub(super) async fn read_header(stream: &mut TcpStream) -> Result<Proxied, Proxy
 }
 
 /// The header at the beginning of `octets` and its length; nothing while its end is not there.
-fn parse(octets: &[u8]) -> Result<Option<(Proxied, usize)>, ProxyError> {
+pub(super) fn parse(octets: &[u8]) -> Result<Option<(Proxied, usize)>, ProxyError> {
     if common_start(octets, V2_SIGNATURE) {
         parse_v2(octets)
     } else if common_start(octets, V1_START) {
