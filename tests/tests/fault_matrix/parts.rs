@@ -3,12 +3,14 @@
 use std::net::SocketAddr;
 
 use anyhow::Result;
+use postern_tests::certificate::Authority;
 use postern_tests::hop::{Hop, Protocol};
 use postern_tests::http::{Answer, HttpServer};
 use postern_tests::manifests::{self, object, relay};
 use postern_tests::milter::Milter;
 use postern_tests::peers::nsd::Nsd;
 use postern_tests::peers::redis::Redis;
+use postern_tests::peers::slapd::{BASE, SERVICE, SERVICE_PASSWORD, Slapd};
 use postern_tests::require;
 
 use super::{Part, Stage, hold};
@@ -162,6 +164,35 @@ fn dns() -> Result<()> {
             asking(at, check) + &rcpt
         });
         hold("DNS", &Part { stage, objects, spoiled }, dns.address())?;
+    }
+    Ok(())
+}
+
+const PEOPLE: &str = "dn: uid=bob,dc=example,dc=test
+objectClass: inetOrgPerson
+uid: bob
+cn: Bob
+sn: Bob
+mail: bob@example.test
+userPassword: secret
+";
+
+#[test]
+fn a_directory() -> Result<()> {
+    if !require::peers(&["slapd", "slapadd", "openssl"])? {
+        return Ok(());
+    }
+    let slapd = Slapd::start(PEOPLE, &Authority::new()?.issue(&["ldap.example.test"])?)?;
+    for (stage, spoiled) in [(Stage::Auth, "454 4.7.0"), (Stage::Rcpt, "451 4.4.3")] {
+        let objects = Box::new(move |at: SocketAddr| {
+            let spec = format!(
+                "{{type: Ldap, url: 'ldap://{at}', startTls: false, baseDn: '{BASE}', bindDn: '{SERVICE}', \
+                 bindPassword: {{value: '{SERVICE_PASSWORD}'}}, timeout: 500ms, cacheTtl: 0}}"
+            );
+            let auth = "{saslMechanisms: \"[plain]\", allowClearTextAuth: true, require: false, mustMatchSender: false, waitOnFail: false}";
+            quiet() + &object("MtaStageAuth", "default", auth) + &object("MtaDirectory", "staff", &spec)
+        });
+        hold("a directory", &Part { stage, objects, spoiled }, slapd.address())?;
     }
     Ok(())
 }
