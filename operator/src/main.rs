@@ -1,13 +1,12 @@
 //! `postern-operator`, the control plane.
 
-use std::io::{self, IsTerminal as _};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::Parser as _;
 use postern_operator::cli::{Cli, LogFormat};
 use postern_operator::run::run;
-use tracing_subscriber::EnvFilter;
+use postern_trace::lines::{self, Form};
 
 fn main() -> anyhow::Result<ExitCode> {
     // Before anything else: which provider clients of TLS find must not depend on who is first.
@@ -22,14 +21,11 @@ fn main() -> anyhow::Result<ExitCode> {
 }
 
 fn log_to_stderr(format: LogFormat) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(LOGGED));
-    let terminal = io::stderr().is_terminal();
-    let builder =
-        tracing_subscriber::fmt().with_env_filter(filter).with_ansi(terminal).with_writer(io::stderr);
-    match format {
-        LogFormat::Text => builder.with_target(false).init(),
-        LogFormat::Json => builder.json().flatten_event(true).init(),
-    }
+    let form = match format {
+        LogFormat::Text => Form::Text,
+        LogFormat::Json => Form::Json,
+    };
+    lines::to_stderr(form, LOGGED);
 }
 
 /// The client logs every refusal of the API server as an error; whoever made the request says it better.

@@ -1,6 +1,6 @@
 //! `postern`, the data plane.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use anyhow::Context;
@@ -13,7 +13,7 @@ use postern_server::serve::ServeError;
 use postern_server::simulate::PolicyError;
 use postern_server::simulate::command::{self, BAD_INPUT, Simulate, SimulateError};
 use postern_server::{connection, probe, serve};
-use tracing_subscriber::EnvFilter;
+use postern_trace::lines::{self, Form};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -92,14 +92,11 @@ fn send_probe(options: &Probe) -> anyhow::Result<ExitCode> {
 }
 
 fn log_to_stderr(format: LogFormat) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    let colours = io::stderr().is_terminal();
-    let builder =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(colours);
-    match format {
-        LogFormat::Text => builder.with_target(false).init(),
-        LogFormat::Json => builder.json().flatten_event(true).init(),
-    }
+    let form = match format {
+        LogFormat::Text => Form::Text,
+        LogFormat::Json => Form::Json,
+    };
+    lines::to_stderr(form, "info");
 }
 
 /// A line on standard error; when even that fails there is nobody to tell.

@@ -1,0 +1,117 @@
+//! Log lines on standard error, each with the id of the trace that it was written in.
+
+use std::fmt;
+use std::io::{self, IsTerminal as _};
+
+use tracing::{Event, Subscriber};
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::format::{Format, Writer};
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
+use tracing_subscriber::registry::LookupSpan;
+
+use crate::current::current_id;
+
+/// Form of the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// For people.
+    Text,
+    /// One JSON object on each line.
+    Json,
+}
+
+/// Writes log lines from now on. `RUST_LOG` says which; where it says nothing, `usual` does.
+pub fn to_stderr(form: Form, usual: &str) {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(usual));
+    let colours = io::stderr().is_terminal();
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(colours);
+    match form {
+        Form::Text => {
+            let inner = Format::default().with_target(false);
+            lines.event_format(WithId { form, inner }).init();
+        }
+        Form::Json => {
+            let inner = Format::default().json().flatten_event(true);
+            lines.json().event_format(WithId { form, inner }).init();
+        }
+    }
+}
+
+/// A form of lines, with the id where an event does not say one itself.
+struct WithId<F> {
+    form: Form,
+    inner: F,
+}
+
+impl<S, N, F> FormatEvent<S, N> for WithId<F>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+    F: FormatEvent<S, N>,
+{
+    fn format_event(
+        &self,
+        ctx: &FmtContext<'_, S, N>,
+        mut out: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        let id = current_id().filter(|_| event.metadata().fields().field("id").is_none());
+        let Some(id) = id else { return self.inner.format_event(ctx, out, event) };
+        let mut line = String::new();
+        self.inner.format_event(ctx, Writer::new(&mut line), event)?;
+        let line = line.trim_end();
+        match self.form {
+            Form::Text => writeln!(out, "{line} id={id:032x}"),
+            Form::Json => writeln!(out, "{},\"id\":\"{id:032x}\"}}", line.strip_suffix('}').unwrap_or(line)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+    use crate::{Place, Span};
+
+    #[derive(Clone, Default)]
+    struct Written(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Written {
+        fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(octets)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl Written {
+        fn text(&self) -> String {
+            String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+        }
+    }
+
+    #[tokio::test]
+    async fn a_line_in_a_trace_says_its_id_once() {
+        let written = Written::default();
+        let writer = {
+            let written = written.clone();
+            move || written.clone()
+        };
+        let inner = Format::default().json().flatten_event(true);
+        let lines = tracing_subscriber::fmt().with_writer(writer).json();
+        let _guard =
+            tracing::subscriber::set_default(lines.event_format(WithId { form: Form::Json, inner }).finish());
+        let place = Place::below(&Span::NONE, 0xabc);
+        place.around(async { tracing::info!(hop = "a{b}", "without") }).await;
+        Place::below(&Span::NONE, 0xabc).around(async { tracing::info!(id = "own", "with") }).await;
+        tracing::info!("outside");
+        let text = written.text();
+        let [without, with, outside] = text.lines().collect::<Vec<_>>()[..] else { panic!("{text}") };
+        assert!(without.ends_with(r#","id":"00000000000000000000000000000abc"}"#), "{without}");
+        assert_eq!(with.matches("\"id\":").count(), 1, "{with}");
+        assert!(!outside.contains("\"id\""), "{outside}");
+    }
+}
