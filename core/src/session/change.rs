@@ -134,7 +134,6 @@ impl Session {
                 self.state = State::Ready;
             }
             Change::Begin { transaction, reverse_dns } => {
-                self.transactions = self.transactions.saturating_add(1);
                 self.reverse_dns = reverse_dns;
                 self.state = State::Open(transaction);
             }

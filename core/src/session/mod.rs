@@ -188,7 +188,11 @@ impl Session {
         if let Some(record) = &mut self.record {
             record.extend(notes);
         }
-        let id = self.id();
+        let begins =
+            self.transaction().is_none() && matches!(pending.event, Event::Command(Ok(Command::Mail(_))));
+        // A MAIL that is refused is told of under the id that its transaction would have had, which nothing else gets.
+        let id = if begins { self.transaction_id() } else { self.id() };
+        self.transactions = self.transactions.saturating_add(begins.into());
         self.because = step.because.or_else(|| step.action.reply().and_then(Reply::because).cloned());
         self.apply(step.change);
         let action = match self.policy.settings.add_id_to_refusals {
