@@ -7,6 +7,7 @@ use std::sync::Arc;
 use postern_core::policy::throttle::ThrottleClass;
 use postern_core::smtp::reply::Reply;
 use postern_core::verdict::Stage;
+use postern_trace::Tracer;
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, text};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -29,6 +30,7 @@ pub struct Metrics {
     sessions: Family<OfListener, Counter>,
     turned_away: Family<TurnedAwayLabels, Counter>,
     replies: Family<ReplyLabels, Counter>,
+    transactions: Family<TransactionLabels, Counter>,
     messages: Family<MessageLabels, Counter>,
     message_octets: Counter,
     octets: Family<DirectionLabels, Counter>,
@@ -42,6 +44,7 @@ pub struct Metrics {
     filters: FilterMetrics,
     store: StoreMetrics,
     directories: DirectoryMetrics,
+    tracer: Tracer,
 }
 
 /// Why a connection ended before it was a session.
@@ -68,6 +71,49 @@ pub enum MessageOutcome {
     Deferred,
     /// Accepted towards the client, and delivered nowhere.
     Discarded,
+}
+
+/// How a transaction ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Verdict {
+    /// The next hops have it.
+    Accepted,
+    /// Taken from the client and delivered nowhere, as a filter wanted.
+    Discarded,
+    /// Refused for good: MAIL, all recipients, or the message.
+    Rejected,
+    /// Refused for now.
+    Deferred,
+    /// The client has thought better of it.
+    Abandoned,
+    /// The connection broke.
+    Lost,
+}
+
+impl Verdict {
+    /// The name in logs, traces and metrics.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Accepted => "accepted",
+            Self::Discarded => "discarded",
+            Self::Rejected => "rejected",
+            Self::Deferred => "deferred",
+            Self::Abandoned => "abandoned",
+            Self::Lost => "lost",
+        }
+    }
+
+    /// How the message ended, where there was one.
+    const fn of_message(self) -> Option<MessageOutcome> {
+        Some(match self {
+            Self::Accepted => MessageOutcome::Accepted,
+            Self::Discarded => MessageOutcome::Discarded,
+            Self::Rejected => MessageOutcome::Rejected,
+            Self::Deferred => MessageOutcome::Deferred,
+            Self::Abandoned | Self::Lost => return None,
+        })
+    }
 }
 
 /// How an AUTH command ended.
@@ -103,12 +149,21 @@ pub enum Direction {
 
 impl Default for Metrics {
     fn default() -> Self {
+        Self::new(Tracer::default())
+    }
+}
+
+impl Metrics {
+    /// Counts of nothing yet, with those of this tracer.
+    #[must_use]
+    pub fn new(tracer: Tracer) -> Self {
         let mut metrics = Self {
             registry: Registry::with_prefix("postern"),
             sessions_open: Family::default(),
             sessions: Family::default(),
             turned_away: Family::default(),
             replies: Family::default(),
+            transactions: Family::default(),
             messages: Family::default(),
             message_octets: Counter::default(),
             octets: Family::default(),
@@ -122,13 +177,12 @@ impl Default for Metrics {
             filters: FilterMetrics::default(),
             store: StoreMetrics::default(),
             directories: DirectoryMetrics::default(),
+            tracer,
         };
         metrics.register();
         metrics
     }
-}
 
-impl Metrics {
     fn register(&mut self) {
         let r = &mut self.registry;
         r.register("sessions_open", "Sessions open now", self.sessions_open.clone());
@@ -139,6 +193,8 @@ impl Metrics {
             self.turned_away.clone(),
         );
         r.register("replies", "Replies to clients", self.replies.clone());
+        let transactions = "Transactions that came to an end, by how; a refused MAIL is one too";
+        r.register("transactions", transactions, self.transactions.clone());
         r.register("messages", "Messages at the end of their data", self.messages.clone());
         r.register_with_unit(
             "messages_accepted",
@@ -162,6 +218,13 @@ impl Metrics {
         self.filters.register(r);
         self.store.register(r);
         self.directories.register(r);
+        self.tracer.register(r);
+    }
+
+    /// What records spans; its counts are among these.
+    #[must_use]
+    pub fn tracer(&self) -> &Tracer {
+        &self.tracer
     }
 
     /// The counters of the hand-off.
@@ -192,8 +255,15 @@ impl Metrics {
         self.replies.get_or_create(&ReplyLabels { stage, class: class_of(reply.code()) }).inc();
     }
 
-    /// A message came to its end; `octets` is its size as received.
-    pub fn message(&self, outcome: MessageOutcome, octets: u64) {
+    /// A transaction came to its end; `octets` is the size of its message, where that was read whole.
+    pub fn transaction(&self, verdict: Verdict, octets: Option<u64>) {
+        self.transactions.get_or_create(&TransactionLabels { verdict: verdict.name() }).inc();
+        if let (Some(outcome), Some(octets)) = (verdict.of_message(), octets) {
+            self.message(outcome, octets);
+        }
+    }
+
+    fn message(&self, outcome: MessageOutcome, octets: u64) {
         self.messages.get_or_create(&MessageLabels { outcome }).inc();
         if outcome == MessageOutcome::Accepted {
             self.message_octets.inc_by(octets);
@@ -323,6 +393,11 @@ struct MessageLabels {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct TransactionLabels {
+    verdict: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct DirectionLabels {
     direction: Direction,
 }
@@ -354,6 +429,8 @@ struct CertificateLabels {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
     use crate::testing::{certificate, listener, snapshot_of};
     use postern_core::policy::Policy;
@@ -413,5 +490,63 @@ mod tests {
             [class_of(250), class_of(354), class_of(421), class_of(550)],
             ["2xx", "3xx", "4xx", "5xx"]
         );
+    }
+
+    /// Name and labels of every metric that is shown, as the document has them.
+    fn shown(text: &str) -> BTreeMap<String, String> {
+        let mut metrics = BTreeMap::new();
+        for line in text.lines().filter(|line| !line.starts_with('#')) {
+            let (name, labels) = match line.split_once('{') {
+                Some((name, rest)) => (name, rest.rsplit_once('}').unwrap().0),
+                None => (line.split_once(' ').unwrap().0, ""),
+            };
+            let name =
+                ["_bucket", "_sum", "_count"].iter().find_map(|end| name.strip_suffix(end)).unwrap_or(name);
+            let labels = labels
+                .split(',')
+                .filter_map(|label| Some(label.split_once('=')?.0))
+                .filter(|name| *name != "le");
+            let mut labels: Vec<_> = labels.map(|label| format!("`{label}`")).collect();
+            labels.sort();
+            let known: &mut String = metrics.entry(name.to_owned()).or_default();
+            if known.is_empty() {
+                *known = labels.join(", ");
+            }
+        }
+        metrics
+    }
+
+    #[test]
+    fn the_document_lists_exactly_what_is_shown() {
+        let mut smtp = listener("smtp", "127.0.0.1:0");
+        smtp.tls = Some(ListenerTls {
+            certificates: vec![certificate("mx-tls", &["mx.example.org"])],
+            implicit: false,
+            min_version: Default::default(),
+            disabled_cipher_suites: Vec::new(),
+            ignore_client_order: true,
+        });
+        let metrics = Metrics::default();
+        metrics.applied(&snapshot_of(Policy { listeners: vec![Arc::new(smtp)], ..Policy::default() }));
+        drop(metrics.session_begins(&Arc::from("smtp")));
+        metrics.turned_away(&Arc::from("smtp"), TurnedAway::ServerFull);
+        metrics.replied(Some(Stage::Mail), &Reply::plain(250, ""));
+        metrics.transaction(Verdict::Accepted, Some(1));
+        metrics.traffic(Direction::Received, 1);
+        metrics.throttled(ThrottleClass::Sender);
+        metrics.authenticated(AuthOutcome::Accepted);
+        metrics.reloaded(ReloadOutcome::Applied);
+        metrics.handoff.count_everything();
+        metrics.dns.count_everything();
+        metrics.filters.count_everything();
+        metrics.store.count_everything();
+        metrics.directories.count_everything();
+        let document = include_str!("../../docs/observability.md");
+        let ours = document.split("### Of the server").nth(1).unwrap().split("\n### ").next().unwrap();
+        let rows = ours.lines().filter(|line| line.starts_with("| `postern_")).map(|line| {
+            let mut cells = line.trim_matches('|').split('|').map(str::trim);
+            (cells.next().unwrap().trim_matches('`').to_owned(), cells.next().unwrap().to_owned())
+        });
+        assert_eq!(rows.collect::<BTreeMap<_, _>>(), shown(&metrics.encode().unwrap()));
     }
 }

@@ -7,6 +7,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use postern_trace::Tracer;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{MissedTickBehavior, interval, sleep};
@@ -51,12 +52,14 @@ pub enum ServeError {
 pub async fn serve<S: Source, H: Handler>(options: &Serve, source: S, handler: H) -> Result<(), ServeError> {
     raise_descriptor_limit();
     let mut signals = Signals::new().map_err(ServeError::Signals)?;
+    let (tracer, tracing) = Tracer::from_env("postern", env!("CARGO_PKG_VERSION"));
     let admin = Admin::bind(options.admin).await?;
     let spool = options.spool_dir.clone().unwrap_or_else(std::env::temp_dir);
     check_spool(&spool)?;
     let (visible, status) = (Arc::new(OnceLock::new()), Arc::<Status>::default());
     tokio::spawn(admin.serve(Arc::clone(&visible), Arc::clone(&status)));
-    let beginning = Beginning { source: Arc::new(source), handler, spool, status: Arc::clone(&status) };
+    let beginning =
+        Beginning { source: Arc::new(source), handler, spool, tracer, status: Arc::clone(&status) };
     let reloader = tokio::select! {
         reloader = beginning.first_policy(&options.wait_at) => reloader?,
         stop = signals.next() => {
@@ -97,6 +100,9 @@ pub async fn serve<S: Source, H: Handler>(options: &Serve, source: S, handler: H
             tracing::warn!(transactions, "ended with transactions cut off; their clients keep the mail")
         }
     }
+    if let Some(tracing) = tracing {
+        tracing.end().await;
+    }
     Ok(())
 }
 
@@ -105,6 +111,7 @@ struct Beginning<S, H> {
     source: Arc<S>,
     handler: H,
     spool: PathBuf,
+    tracer: Tracer,
     status: Arc<Status>,
 }
 
@@ -146,7 +153,7 @@ impl<S: Source, H: Handler> Beginning<S, H> {
     async fn attempt(&self) -> Result<Reloader<S, H>, StartError> {
         // The budget follows from the policy, and is set when one is put in force.
         let messages = MessageStore::new(self.spool.clone(), Budget::new(0, 0));
-        let metrics = Metrics::default();
+        let metrics = Metrics::new(self.tracer.clone());
         let (source, status) = (Arc::clone(&self.source), Arc::clone(&self.status));
         Reloader::start(source, self.handler.clone(), messages, metrics, status).await
     }

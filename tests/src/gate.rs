@@ -66,6 +66,8 @@ fn build() -> Result<PathBuf> {
 pub struct Launch<'a> {
     /// Further arguments of `postern serve`.
     pub arguments: Vec<OsString>,
+    /// Environment variables.
+    pub environment: Vec<(&'static str, String)>,
     /// A cgroup that the process enters before it becomes the gate.
     pub cgroup: Option<&'a MemoryCgroup>,
 }
@@ -113,7 +115,7 @@ impl Gate {
             }
         };
         command.arg("serve").arg("--config").arg(config).arg("--admin").arg(admin.address().to_string());
-        command.args(&how.arguments).current_dir(home.path());
+        command.args(&how.arguments).envs(how.environment.iter().cloned()).current_dir(home.path());
         let log = home.path().join("log");
         Ok(Self { program: Program::start("postern", command, &log, Ending::Kill)?, admin, home })
     }
@@ -188,7 +190,8 @@ pub fn postern(arguments: &[&str]) -> Result<(ExitStatus, String)> {
     process::output(Command::new(binary()?).args(arguments))
 }
 
-fn get(server: SocketAddr, path: &str) -> Result<(u16, String)> {
+/// One GET: the HTTP status and the body.
+pub(crate) fn get(server: SocketAddr, path: &str) -> Result<(u16, String)> {
     let limit = Duration::from_secs(5);
     let mut stream = TcpStream::connect_timeout(&server, limit)?;
     stream.set_read_timeout(Some(limit))?;

@@ -169,3 +169,22 @@ fn read(reader: &mut BufReader<&TcpStream>) -> Result<Request> {
     reader.read_exact(&mut request.body)?;
     Ok(request)
 }
+
+/// One POST of JSON to a server at a base URL; its answer must be a success.
+///
+/// # Errors
+/// When it is not, or there is none.
+pub fn post(base: &str, path: &str, body: &Value) -> Result<()> {
+    let host = base.strip_prefix("http://").ok_or_else(|| anyhow!("no URL: {base}"))?;
+    let (mut stream, body) = (TcpStream::connect(host)?, body.to_string());
+    let head = format!(
+        "POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\
+         Connection: close\r\n\r\n",
+        body.len()
+    );
+    stream.write_all(&[head.as_bytes(), body.as_bytes()].concat())?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    ensure!(answer.starts_with("HTTP/1.1 2"), "{answer}");
+    Ok(())
+}

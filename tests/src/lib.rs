@@ -18,6 +18,7 @@ pub mod filtered;
 pub mod gate;
 pub mod hop;
 pub mod http;
+pub mod jaeger;
 pub mod maildir;
 pub mod manifests;
 pub mod milter;

@@ -21,7 +21,7 @@ fn a_policy_that_cannot_be_served_is_answered_421_until_there_is_one_that_can() 
         ("second.yaml", listener("second", taken.address())),
     ])?;
     let arguments = ["--wait-at".into(), OsString::from(port.address().to_string())].to_vec();
-    let mut gate = Gate::begin(folder.path(), &Launch { arguments, cgroup: None })?;
+    let mut gate = Gate::begin(folder.path(), &Launch { arguments, ..Launch::default() })?;
     wait::until("the reason", PATIENCE, || {
         gate.program().must_run()?;
         let answer = gate.get("/readyz").ok();

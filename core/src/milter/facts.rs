@@ -31,6 +31,8 @@ pub struct Facts<'a> {
     pub tls: Option<&'a Tls>,
     /// Who is logged in.
     pub login: Option<Login<'a>>,
+    /// The span that asks, as W3C Trace Context writes it, where the trace is recorded.
+    pub traceparent: Option<String>,
     /// From MAIL on.
     pub transaction: Option<Transaction<'a>>,
 }

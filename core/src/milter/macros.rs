@@ -76,11 +76,18 @@ impl MacroPoint {
                 "client_name",
             ],
             Self::Helo => &["tls_version", "cipher", "cipher_bits", "cert_subject", "cert_issuer"],
-            Self::Mail => {
-                &["i", "auth_type", "auth_authen", "auth_author", "mail_addr", "mail_host", "mail_mailer"]
-            }
-            Self::Rcpt => &["i", "rcpt_addr", "rcpt_host", "rcpt_mailer"],
-            Self::Data | Self::EndOfMessage => &["i"],
+            Self::Mail => &[
+                "i",
+                "auth_type",
+                "auth_authen",
+                "auth_author",
+                "mail_addr",
+                "mail_host",
+                "mail_mailer",
+                TRACEPARENT,
+            ],
+            Self::Rcpt => &["i", "rcpt_addr", "rcpt_host", "rcpt_mailer", TRACEPARENT],
+            Self::Data | Self::EndOfMessage => &["i", TRACEPARENT],
             Self::EndOfHeader => &[],
         }
     }
@@ -193,6 +200,7 @@ fn of_connection<'a>(name: &str, facts: &Facts<'a>) -> Option<Cow<'a, str>> {
         "client_port" => facts.client.port().to_string().into(),
         "client_ptr" => facts.ptr.as_ref().map_or(UNKNOWN, |ptr| ptr.name).into(),
         "client_name" => facts.confirmed_name().unwrap_or(UNKNOWN).into(),
+        TRACEPARENT => facts.traceparent.clone()?.into(),
         "auth_type" => facts.login.as_ref()?.mechanism.into(),
         "auth_authen" => facts.login.as_ref()?.account.into(),
         _ => return None,
@@ -222,6 +230,9 @@ fn of_transaction<'a>(name: &str, facts: &Facts<'a>) -> Option<Cow<'a, str>> {
         _ => return None,
     })
 }
+
+/// The span that asks; told where the trace is recorded.
+const TRACEPARENT: &str = "traceparent";
 
 /// What is said of a client whose address has no name.
 const UNKNOWN: &str = "unknown";

@@ -58,9 +58,10 @@ impl Connection {
                 if consultation.asks_milters() {
                     self.refusable = None;
                 }
-                Answer::Ruling(
-                    self.panel.consult(&self.gate, &self.session, self.kept.as_ref(), &consultation).await,
-                )
+                let kept = self.kept.as_ref();
+                let ruling = self.panel.consult(&self.gate, &self.session, kept, &consultation).await;
+                self.journal.asked(self.panel.take_asked());
+                Answer::Ruling(ruling)
             }
         }
     }

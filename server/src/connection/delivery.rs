@@ -9,14 +9,13 @@ use postern_core::message::draft::Draft;
 use postern_core::message::edit::Edit;
 use postern_core::policy::listener::Protocol;
 use postern_core::session::event::{Delivery, Dispatch, DispatchContent, HandedOff};
-use postern_core::smtp::reply::Reply;
+use postern_trace::Place;
 use tokio::time::Instant;
 
 use super::Connection;
 use super::answer::UNABLE;
 use crate::handoff::{self, Answers, Mailing};
 use crate::message::{Content, ContentBuilder, Whole};
-use crate::metrics::MessageOutcome;
 
 impl Connection {
     pub(super) async fn hand_off(&mut self, mut delivery: Delivery) -> HandedOff {
@@ -29,13 +28,12 @@ impl Connection {
             tracing::warn!(id = %delivery.id, "the changes to a message cannot be applied");
             return unable();
         };
-        let octets = whole.message.octets();
         let answers = match self.session.client().listener.protocol {
             Protocol::Smtp => Answers::One,
             Protocol::Lmtp => Answers::PerRecipient,
         };
         let delivered = self.gate.handoff.deliver(handed_on(&delivery, mailings, answers)).await;
-        self.gate.metrics.message(outcome_of(&delivered.overall), octets);
+        self.journal.handed_on(delivered.handed);
         // A client that has to try again brings about the same notices then.
         if delivered.overall.is_positive() && !notices.is_empty() {
             let mailings = notices.into_iter().map(|notice| mailing_of(notice, &whole, &delivery)).collect();
@@ -50,14 +48,14 @@ impl Connection {
     /// Sends what nobody waits for. The process ends no sooner than a transaction would let it.
     fn send_notices(&self, notices: handoff::Delivery) {
         let (gate, in_transaction) = (Arc::clone(&self.gate), self.gate.drain.begin_transaction());
-        tokio::spawn(async move {
-            let id = Arc::clone(&notices.id);
+        let sending = async move {
             let delivered = gate.handoff.deliver(notices).await;
             if !delivered.overall.is_positive() {
-                tracing::warn!(%id, answer = %delivered.overall, "a notification was not taken");
+                tracing::warn!(answer = %delivered.overall, "a notification was not taken");
             }
             drop(in_transaction);
-        });
+        };
+        tokio::spawn(Place::here().around(sending));
     }
 }
 
@@ -117,14 +115,6 @@ fn edited(whole: &Whole, edits: &[Edit]) -> Option<Content> {
     let mut draft = Draft::new(Arc::clone(&whole.header), whole.message.octets());
     draft.apply(edits.iter().cloned()).ok()?;
     Some(Content::edited(whole.message.clone(), &draft))
-}
-
-fn outcome_of(reply: &Reply) -> MessageOutcome {
-    match () {
-        () if reply.is_positive() => MessageOutcome::Accepted,
-        () if reply.is_permanent() => MessageOutcome::Rejected,
-        () => MessageOutcome::Deferred,
-    }
 }
 
 /// How long a client waits for the reply after its final dot (RFC 5321 section 4.5.3.2.6 asks for 10

@@ -5,7 +5,9 @@
 
 mod answer;
 mod delivery;
+mod journal;
 mod reception;
+mod record;
 #[cfg(test)]
 mod tests;
 mod wire;
@@ -26,6 +28,7 @@ use tokio_rustls::TlsAcceptor;
 
 pub(crate) use self::answer::verify;
 pub(crate) use self::delivery::{mailing_of, mailings};
+use self::journal::Journal;
 use self::reception::{Incoming, Kept};
 use self::wire::{Filled, Wire};
 use crate::accepted::Accepted;
@@ -55,6 +58,7 @@ pub async fn serve(accepted: Accepted, gate: Arc<Gate>) {
         asn: 0,
         country: "".into(),
     };
+    let journal = Journal::begin(&gate, &client);
     let session = Session::new(Arc::clone(&accepted.snapshot.policy), client);
     let wire = Wire::new(accepted.stream, gate.drain.watch());
     let mut connection = Connection {
@@ -71,10 +75,13 @@ pub async fn serve(accepted: Accepted, gate: Arc<Gate>) {
         refusable: None,
         in_transaction: None,
         stage: Some(Stage::Connect),
+        journal,
     };
-    if let Err(error) = connection.run().await {
-        tracing::debug!(%id, %remote, %error, "connection lost");
-    }
+    let ended = connection.run().await;
+    let (received, sent) = connection.wire.octets();
+    connection.gate.metrics.traffic(Direction::Received, received);
+    connection.gate.metrics.traffic(Direction::Sent, sent);
+    connection.journal.end(&connection.session, (received, sent), ended.err());
     connection.panel.leave();
     drop((open, permit));
 }
@@ -99,6 +106,8 @@ struct Connection {
     in_transaction: Option<InTransaction>,
     /// The stage that replies belong to.
     stage: Option<Stage>,
+    /// What operators are told.
+    journal: Journal,
 }
 
 /// What follows an action.
@@ -119,19 +128,18 @@ impl Connection {
         loop {
             let action = self.session.on(Timestamp::now(), event);
             self.wire.limit(self.session.limits());
-            let next = self.perform(action).await?;
+            let next = self.journal.place().around(self.perform(action)).await?;
             self.forget_what_is_over().await;
+            if !self.session.is_deciding() && !matches!(next, Next::Event(_)) {
+                self.journal.command_over(&self.session);
+            }
             event = match next {
                 Next::Event(event) => event,
                 Next::Command => self.next_command().await?,
                 Next::AuthLine => self.next_auth_line().await?,
-                Next::End => break,
+                Next::End => return Ok(()),
             };
         }
-        let (received, sent) = self.wire.octets();
-        self.gate.metrics.traffic(Direction::Received, received);
-        self.gate.metrics.traffic(Direction::Sent, sent);
-        Ok(())
     }
 
     async fn perform(&mut self, action: Action) -> io::Result<Next> {
@@ -195,6 +203,7 @@ impl Connection {
 
     fn reply(&mut self, reply: &Reply) {
         self.gate.metrics.replied(self.stage, reply);
+        self.journal.replied(self.stage, reply);
         reply.write_to(self.wire.outgoing());
     }
 
@@ -209,6 +218,7 @@ impl Connection {
                     return Ok(match Command::parse(line, utf8) {
                         Ok(command) => {
                             self.stage = stage_of(command.verb());
+                            self.journal.command(self.stage, &command, &self.session);
                             self.refusable = match &command {
                                 Command::Rcpt(rcpt) if self.panel.wants_refused_recipients() => {
                                     Some(rcpt.clone())
@@ -296,6 +306,7 @@ impl Connection {
 
     async fn received(&mut self, incoming: Incoming) -> Event {
         let (received, whole) = incoming.finish().await;
+        self.journal.received(received.size);
         self.kept = whole;
         Event::Received(Arc::new(received))
     }

@@ -12,8 +12,11 @@ mod transport;
 #[cfg(test)]
 pub(crate) mod testing;
 
+use std::future::poll_fn;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -22,7 +25,7 @@ use hickory_resolver::net::{DnsError as ServerError, NetError, NoRecords};
 use hickory_resolver::proto::op::ResponseCode;
 use hickory_resolver::proto::rr::{Name, RData, RecordType};
 use postern_core::policy::settings::Dns;
-use tracing::Instrument;
+use postern_trace::{Began, Kind};
 
 use self::metrics::Outcome;
 
@@ -197,8 +200,7 @@ impl Resolver {
         name: Name,
         pick: impl Fn(&RData) -> Option<T>,
     ) -> Result<Vec<T>, DnsError> {
-        let span = tracing::debug_span!("dns.query", %name, kind = kind.name());
-        let found = self.ask(kind, name).instrument(span).await.and_then(|answers| {
+        let found = self.ask_traced(kind, name).await.and_then(|answers| {
             let picked: Vec<T> = answers.iter().filter_map(pick).collect();
             // An answer of nothing but aliases holds no records of the kind.
             if picked.is_empty() { Err(DnsError::NoRecords) } else { Ok(picked) }
@@ -208,6 +210,29 @@ impl Resolver {
             && !error.is_nothing()
         {
             tracing::debug!(kind = kind.name(), %error, "a name could not be looked up");
+        }
+        found
+    }
+
+    /// Asks, in a span if the question leaves the process: an answer of the cache is there at once, any other is not.
+    async fn ask_traced(&self, kind: RecordKind, name: Name) -> Result<Vec<RData>, DnsError> {
+        let began = Began::now();
+        let mut asking = pin!(self.ask(kind, name.clone()));
+        if let Poll::Ready(cached) = poll_fn(|cx| Poll::Ready(asking.as_mut().poll(cx))).await {
+            return cached;
+        }
+        let mut span = postern_trace::span_since("dns.query", Kind::Client, began);
+        span.text("dns.question.name", &name);
+        span.text("postern.dns.record_type", kind.name());
+        let found = asking.await;
+        match &found {
+            Ok(answers) => span.number("postern.dns.answers", answers.len() as u64),
+            Err(error) => {
+                span.text("postern.dns.result", error);
+                if !error.is_nothing() {
+                    span.fail(error);
+                }
+            }
         }
         found
     }

@@ -82,6 +82,26 @@ pub(crate) enum FilterError {
 }
 
 impl FilterError {
+    /// A word for it, of a closed set.
+    pub(super) const fn kind(&self) -> &'static str {
+        match self {
+            Self::Connect { .. } => "connect",
+            Self::Timeout { .. } => "timeout",
+            Self::Lost { .. } => "lost",
+            Self::Protocol(_) => "protocol",
+            Self::AnswerTooLarge { .. } => "answer_too_large",
+            Self::Status(_) => "status",
+            Self::Failed(_) => "failed",
+            Self::MessageTooLarge { .. } => "message_too_large",
+            Self::NoRoom { .. } => "no_room",
+            Self::Unreadable(_) => "unreadable",
+            Self::NoMessage => "no_message",
+            Self::Undecided => "undecided",
+            Self::LeftAlone => "left_alone",
+            Self::OutOfTime { .. } => "out_of_time",
+        }
+    }
+
     /// Whether the filter is to blame, so that its breaker counts it.
     pub(super) fn blames_filter(&self) -> bool {
         match self {

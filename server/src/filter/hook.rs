@@ -14,9 +14,10 @@ use postern_core::policy::filter::{BodyEncoding, Hook, HookAuth};
 use postern_core::session::check::CheckResult;
 use postern_core::session::id::TraceId;
 use postern_core::verdict::{Stage, Verdict};
+use postern_trace::traceparent;
 
 use super::{Case, FilterError};
-use crate::http::{Post, Target};
+use crate::http::{Post, TRACEPARENT, Target};
 use crate::message::Reservation;
 use crate::snapshot::chain;
 
@@ -115,7 +116,7 @@ fn headers(hook: &Hook, id: TraceId) -> Result<HeaderMap, FilterError> {
         headers.append(field_name(name)?, field_value(value)?);
     }
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    headers.insert(HeaderName::from_static("traceparent"), field_value(&trace_parent(id)?)?);
+    headers.insert(TRACEPARENT, field_value(&traceparent(id.0).to_string())?);
     let credentials = match &hook.auth {
         HookAuth::Unauthenticated => return Ok(headers),
         HookAuth::Basic { username, secret } => {
@@ -139,27 +140,5 @@ fn field_value(value: &str) -> Result<HeaderValue, FilterError> {
         .map_err(|_| FilterError::Failed("the value of a header field holds control characters".into()))
 }
 
-/// W3C Trace Context, section 3.2: the id of the transaction, a span of its own, not sampled.
-fn trace_parent(id: TraceId) -> Result<String, FilterError> {
-    let span = getrandom::u64().map_err(|error| FilterError::Failed(format!("no random number: {error}")))?;
-    // All zeroes would be no span.
-    Ok(format!("00-{id}-{:016x}-00", span.max(1)))
-}
-
 /// Quotes, brackets and commas around a field in JSON, octets.
 const FIELD_SYNTAX: u64 = 8;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_trace_goes_on_under_the_id_of_the_transaction() {
-        let parent = trace_parent(TraceId(0xabc)).unwrap();
-        let parts: Vec<&str> = parent.split('-').collect();
-        let [version, trace, span, flags] = parts[..] else { panic!("{parent}") };
-        assert_eq!((version, trace, flags), ("00", "00000000000000000000000000000abc", "00"));
-        assert!(span.len() == 16 && span.bytes().all(|b| b.is_ascii_hexdigit()), "{parent}");
-        assert_ne!(span, "0000000000000000");
-    }
-}

@@ -122,6 +122,21 @@ impl FilterMetrics {
         registry.register("sieve_errors", errors, self.script_errors.clone());
     }
 
+    /// Counts each thing once, so that every metric shows.
+    #[cfg(test)]
+    pub(crate) fn count_everything(&self) {
+        let rule = Rule {
+            kind: postern_core::verdict::FilterKind::Sieve,
+            name: "marker".into(),
+            mode: Mode::Enforce,
+            temp_fail_on_error: true,
+            max_message_size: 0,
+            breaker: None,
+        };
+        self.asked(&rule, Stage::Data, FilterOutcome::Passed, Duration::ZERO);
+        self.script_failed(&rule.name);
+    }
+
     pub(super) fn asked(&self, rule: &Rule, stage: Stage, outcome: FilterOutcome, took: Duration) {
         let (kind, stage) = (rule.kind.name(), stage.name());
         let labels = FilterLabels { kind, filter: Arc::clone(&rule.name), stage };

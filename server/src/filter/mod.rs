@@ -8,6 +8,7 @@
 //! left them, and answers with a verdict or an error. What follows from either is decided by
 //! [`postern_core::deliberation`]; nothing here changes a message.
 
+mod asked;
 mod case;
 mod error;
 mod health;
@@ -35,6 +36,7 @@ use postern_core::smtp::reply::Reply;
 use postern_core::verdict::{Ruling, Stage, Verdict};
 use tokio::time::{Instant, timeout_at};
 
+pub(crate) use self::asked::Asked;
 pub(crate) use self::case::{Case, InHand};
 pub(crate) use self::error::FilterError;
 use self::health::Health;
@@ -67,6 +69,8 @@ impl Filters {
 #[derive(Debug, Default)]
 pub(crate) struct Panel {
     milters: milter::Conversations,
+    /// Who was asked since this was last taken.
+    asked: Vec<Asked>,
 }
 
 impl Panel {
@@ -135,21 +139,25 @@ impl Panel {
         time: Time,
     ) -> Result<Verdict, FilterError> {
         let began = Instant::now();
+        let span = asked::span(call, rule, case.stage);
         let health = &case.gate.filters.health;
         let said = match health.admits(rule, began) {
             false => Err(FilterError::LeftAlone),
             true => {
                 let said = match too_large(rule, case) {
                     Some(error) => Err(error),
-                    None => time.limit(self.judge(call, case)).await,
+                    None => span.around(time.limit(self.judge(call, case))).await,
                 };
                 health.learn(rule, said.as_ref().err(), Instant::now());
                 said
             }
         };
         let took = began.elapsed();
-        case.gate.metrics.filters().asked(rule, case.stage, FilterOutcome::of(&said), took);
+        let outcome = FilterOutcome::of(&said);
+        case.gate.metrics.filters().asked(rule, case.stage, outcome, took);
         report(rule, case, &said, took);
+        asked::finish(span, outcome, &said);
+        self.asked.push(Asked::new(rule, case.stage, outcome, took));
         said
     }
 
@@ -163,6 +171,11 @@ impl Panel {
             Call::NoSuchScript(_) => Ok(Verdict::Pass(Vec::new())),
             Call::Undecided(_) => Err(FilterError::Undecided),
         }
+    }
+
+    /// Who was asked since the last time, in order.
+    pub(crate) fn take_asked(&mut self) -> Vec<Asked> {
+        std::mem::take(&mut self.asked)
     }
 
     /// Whether a filter has asked to hear of recipients that were refused before filters are asked.

@@ -7,6 +7,7 @@ use postern_core::policy::filter::SpamFilter;
 use postern_core::rspamd::{self, Actions};
 use postern_core::session::check::CheckResult;
 use postern_core::verdict::Verdict;
+use postern_trace::traceparent;
 
 use super::{Case, FilterError};
 use crate::http::{Post, Target};
@@ -52,7 +53,8 @@ fn headers(filter: &SpamFilter, case: &Case<'_>) -> HeaderMap {
     }
     all.extend(case.envelope.recipients.iter().map(|recipient| ("rcpt", Some(recipient.address.as_str()))));
     let id = session.id().to_string();
-    all.push(("queue-id", Some(&id)));
+    let parent = traceparent(session.id().0).to_string();
+    all.extend([("queue-id", Some(id.as_str())), ("traceparent", Some(parent.as_str()))]);
     let mut headers = HeaderMap::new();
     for (name, value) in all.into_iter().filter_map(|(name, value)| Some((name, value?))) {
         headers.append(HeaderName::from_static(name), field_value(value));

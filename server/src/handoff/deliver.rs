@@ -9,6 +9,7 @@ use postern_core::smtp::address::Address;
 use sha2::{Digest as _, Sha256};
 use tokio::time::{Instant, timeout_at};
 
+use super::handed::{self, Handed};
 use super::part::{Company, Part};
 use super::{Answers, Delivered, Delivery, HandOff, Mailing, RememberedDelivery, RouteKind};
 
@@ -35,8 +36,9 @@ impl HandOff {
             || parts.iter().flat_map(|part| &part.answers).all(|answer| *answer == Outcome::Delivered);
         let proceed = delivery.answers == Answers::PerRecipient || all_willing();
         join_all(parts.iter_mut().map(|part| self.finish(part, proceed, delivery.deadline))).await;
-        for part in parts {
-            self.report(&delivery, &part, started);
+        let mut handed = Vec::with_capacity(parts.len());
+        for mut part in parts {
+            handed.push(self.report(&delivery, &mut part, started));
             let Some(outcomes) = outcomes.get_mut(part.mailing) else { continue };
             for (place, answer) in part.group.recipients.iter().zip(part.answers) {
                 if let Some(outcome) = outcomes.get_mut(*place) {
@@ -49,7 +51,7 @@ impl HandOff {
         if delivery.answers == Answers::One && !overall.is_positive() {
             self.remember(&delivery, &outcomes).await;
         }
-        Delivered { outcomes: outcomes.into_iter().flatten().collect(), overall }
+        Delivered { outcomes: outcomes.into_iter().flatten().collect(), overall, handed }
     }
 
     /// Sends, when all are willing or it does not matter; else takes back.
@@ -58,30 +60,36 @@ impl HandOff {
         if !(proceed && any_willing) {
             // Withdrawn it is in any case; the time is for telling the hop, whose connection is closed
             // otherwise.
-            let _: Result<(), _> = timeout_at(deadline, self.withdraw(part)).await;
-        } else if timeout_at(deadline, self.send(part)).await.is_err() {
+            let withdrawn = part.span.place().around(self.withdraw(part));
+            let _: Result<(), _> = timeout_at(deadline, withdrawn).await;
+        } else if timeout_at(deadline, part.span.place().around(self.send(part))).await.is_err() {
             // Nobody knows what the hop makes of it, and the client has to be told something.
             part.answers.iter_mut().filter(|answer| **answer == Outcome::Delivered).for_each(|answer| {
                 *answer = Outcome::LOST;
             });
         }
+        // Here ends what the route has done; others may take longer.
+        let mut span = std::mem::take(&mut part.span);
+        handed::finish(&mut span, part.hop.as_ref(), worst_of(&part.answers));
     }
 
-    fn report(&self, delivery: &Delivery, part: &Part<'_>, started: Instant) {
+    fn report(&self, delivery: &Delivery, part: &mut Part<'_>, started: Instant) -> Handed {
         let kind = RouteKind::of(&part.group.route);
         let took = started.elapsed();
         self.shared.metrics.count_recipients(kind, &part.answers);
         self.shared.metrics.observe(kind, took);
-        let worst = part.answers.iter().find(|answer| **answer != Outcome::Delivered);
-        tracing::info!(
-            id = %delivery.id,
-            route = %part.group.route.name,
-            recipients = part.answers.len(),
-            octets = delivery.mailings.get(part.mailing).map(|mailing| mailing.content.octets()),
-            answer = %worst.unwrap_or(&Outcome::Delivered).reply(),
-            ?took,
-            "handed on"
-        );
+        let worst = worst_of(&part.answers);
+        let handed = Handed {
+            route: Arc::clone(&part.group.route.name),
+            recipients: part.answers.len(),
+            hop: part.hop.take(),
+            answer: worst.reply(),
+            took,
+        };
+        // The client's transaction is told of with all that belongs to it; here is what none of them is about.
+        let octets = delivery.mailings.get(part.mailing).map(|mailing| mailing.content.octets());
+        tracing::debug!(id = %delivery.id, octets, %handed, "handed on");
+        handed
     }
 
     /// `Delivered` for each recipient that has its message already, `Withheld` for the others.
@@ -177,4 +185,8 @@ fn parties(ordinal: usize, mailing: &Mailing, recipient: &Address) -> [u8; 32] {
     hash.update([0]);
     hash.update(ordinal.to_be_bytes());
     hash.finalize().into()
+}
+
+fn worst_of(answers: &[Outcome]) -> &Outcome {
+    answers.iter().find(|answer| **answer != Outcome::Delivered).unwrap_or(&Outcome::Delivered)
 }

@@ -9,6 +9,7 @@
 //! still has the message. See [`deliver`](HandOff::deliver) and [`verify`](HandOff::verify).
 
 mod deliver;
+mod handed;
 mod maildir;
 mod maildir_path;
 mod metrics;
@@ -30,9 +31,11 @@ pub use postern_core::session::event::Copy;
 use postern_core::smtp::address::ReversePath;
 use postern_core::smtp::parameters::MailParameters;
 use postern_core::smtp::reply::Reply;
+use postern_trace::{Kind, span};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout};
 
+pub use self::handed::Handed;
 use self::metrics::VerificationLabel;
 pub use self::metrics::{Metrics, RouteKind};
 pub(crate) use self::preview::preview;
@@ -108,6 +111,8 @@ pub struct Delivered {
     pub outcomes: Vec<Outcome>,
     /// The one reply for all.
     pub overall: Reply,
+    /// What each route has answered.
+    pub handed: Vec<Handed>,
 }
 
 /// One recipient that a client has just named.
@@ -168,15 +173,17 @@ impl HandOff {
             });
             return known;
         }
-        match timeout(VERIFY_LIMIT, self.ask(inquiry)).await {
-            Ok(verification) => verification,
-            Err(_) => self.judged(&Outcome::LOST),
-        }
+        let mut span = span("handoff.verify", Kind::Client);
+        span.text("postern.route", &route.name);
+        let outcome = timeout(VERIFY_LIMIT, span.around(self.ask(inquiry))).await.unwrap_or(Outcome::LOST);
+        handed::conclude(&mut span, &outcome);
+        self.judged(&outcome)
     }
 
-    async fn ask(&self, inquiry: Inquiry<'_>) -> Verification {
+    /// What the next hop says about a recipient.
+    async fn ask(&self, inquiry: Inquiry<'_>) -> Outcome {
         let Inquiry { hostname, route, sender, parameters, recipient } = inquiry;
-        let RouteTarget::Relay(relay) = &route.target else { return Verification::Accepted };
+        let RouteTarget::Relay(relay) = &route.target else { return Outcome::Delivered };
         let relay = self.shared.relays.get(route, relay);
         let letter = Letter::inquiry(sender, parameters, recipient);
         match relay.offer(hostname, &letter, Ahead::Reset).await {
@@ -184,7 +191,7 @@ impl HandOff {
                 if let Some(phase) = phase {
                     self.shared.metrics.count_failure(RouteKind::of(route), phase);
                 }
-                self.judged(&outcome)
+                outcome
             }
             Offer::Answered(offered) => {
                 let outcome = offered.answers().first().cloned().unwrap_or(Outcome::LOST);
@@ -194,7 +201,7 @@ impl HandOff {
                 if sender_accepted {
                     self.learn(route, recipient, &outcome);
                 }
-                self.judged(&outcome)
+                outcome
             }
         }
     }

@@ -7,7 +7,9 @@ use postern_core::handoff::{Group, Outcome};
 use postern_core::policy::listener::Protocol;
 use postern_core::policy::route::{Maildir, Relay, RouteTarget};
 use postern_core::smtp::address::Address;
+use postern_trace::Span;
 
+use super::handed::{self, Hop};
 use super::maildir::{self, MaildirError, Written};
 use super::relay::{Ahead, Letter, Offer, Offered, RelayRoute};
 use super::{Delivery, HandOff, Mailing, Phase, RouteKind};
@@ -21,6 +23,10 @@ pub(super) struct Part<'a> {
     pub(super) group: Group,
     /// What the route said of each recipient so far; `Delivered` stands for "would take it".
     pub(super) answers: Vec<Outcome>,
+    /// Who has answered, where there is a next hop.
+    pub(super) hop: Option<Hop>,
+    /// From the first word to the last.
+    pub(super) span: Span,
     held: Held<'a>,
 }
 
@@ -46,7 +52,8 @@ enum Held<'a> {
 impl Part<'_> {
     /// The part of a route that did not answer in time.
     pub(super) fn lost(mailing: usize, group: Group) -> Self {
-        Self { mailing, answers: vec![Outcome::LOST; group.recipients.len()], group, held: Held::Nothing }
+        let answers = vec![Outcome::LOST; group.recipients.len()];
+        Self { mailing, answers, group, hop: None, span: Span::NONE, held: Held::Nothing }
     }
 }
 
@@ -66,14 +73,24 @@ impl HandOff {
             .filter_map(|place| mailing.copies.get(*place).map(|copy| &copy.recipient))
             .collect();
         let route = Arc::clone(&group.route);
-        let (answers, held) = match &route.target {
-            RouteTarget::Discard => (vec![Outcome::Delivered; recipients.len()], Held::Nothing),
-            RouteTarget::Maildir(maildir) => self.write_files(delivery, mailing, maildir, &recipients).await,
-            RouteTarget::Relay(relay) => {
-                self.put_envelope(delivery, mailing, &group, relay, recipients, company).await
+        let span = handed::span(&route, recipients.len());
+        let prepared = async {
+            match &route.target {
+                RouteTarget::Discard => (vec![Outcome::Delivered; recipients.len()], Held::Nothing),
+                RouteTarget::Maildir(maildir) => {
+                    self.write_files(delivery, mailing, maildir, &recipients).await
+                }
+                RouteTarget::Relay(relay) => {
+                    self.put_envelope(delivery, mailing, &group, relay, recipients, company).await
+                }
             }
         };
-        Part { mailing: ordinal, group, answers, held }
+        let (answers, held) = span.around(prepared).await;
+        let hop = match &held {
+            Held::Transaction { offered, .. } => Some(Hop { peer: offered.peer(), said: None }),
+            Held::Files(_) | Held::Nothing => None,
+        };
+        Part { mailing: ordinal, group, answers, hop, span, held }
     }
 
     async fn put_envelope<'a>(
@@ -159,7 +176,11 @@ impl HandOff {
         match std::mem::replace(&mut part.held, Held::Nothing) {
             Held::Nothing => {}
             Held::Transaction { relay, letter, content, offered } => {
-                part.answers = relay.send(*offered, &letter, &content).await;
+                let (answers, said) = relay.send(*offered, &letter, &content).await;
+                part.answers = answers;
+                if let Some(hop) = &mut part.hop {
+                    hop.said = said;
+                }
             }
             Held::Files(files) => {
                 let publish = move || files.into_iter().map(|file| file.map(Written::publish)).collect();

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::Full;
-use hyper::header::{CONTENT_LENGTH, HOST};
+use hyper::header::{CONTENT_LENGTH, HOST, HeaderName};
 use hyper::{HeaderMap, Method, Request, Version};
 use postern_core::policy::route::ClientTls;
 use tokio::time::timeout;
@@ -22,6 +22,9 @@ use self::pool::Pool;
 pub(crate) use self::target::Target;
 use crate::filter::FilterError;
 use crate::message::{Budget, Reservation};
+
+/// Where W3C Trace Context has its place in a request.
+pub(crate) const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// Everybody's connections.
 #[derive(Debug, Default)]

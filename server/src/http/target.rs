@@ -10,8 +10,8 @@ use crate::filter::FilterError;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Target {
     pub(super) is_secure: bool,
-    pub(super) host: Arc<str>,
-    pub(super) port: u16,
+    pub(crate) host: Arc<str>,
+    pub(crate) port: u16,
     authority: Box<str>,
     path: Box<str>,
 }

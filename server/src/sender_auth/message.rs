@@ -16,6 +16,7 @@ use super::dkim::body::{self, BodyHash, BodyHashes};
 use super::dkim::key::{self, Key};
 use super::dkim::{self, Candidate, Keys};
 use super::dmarc::{self, SpfIdentity};
+use super::spans::Spans;
 use super::{PATIENCE, author};
 use crate::dns::Resolver;
 use crate::message::Message;
@@ -83,29 +84,35 @@ async fn run(
     author: Option<&str>,
 ) -> io::Result<MessageResults> {
     let claims = Claims::read(&subject, wanted);
+    let mut spans = Spans::begin(&claims, wanted, author);
     let walk = async {
         match author {
             Some(author) => Some((author, dmarc::walk(resolver, author).await)),
             None => None,
         }
     };
+    let walk = spans.dmarc.around(walk);
     let hashes = body::hash(&subject.message, subject.header.octets(), claims.body_hashes());
-    let (hashes, keys, walk) = tokio::join!(hashes, fetch_keys(resolver, claims.key_names()), walk);
+    let keys = spans.of_keys().around(fetch_keys(resolver, claims.key_names()));
+    let (hashes, keys, walk) = tokio::join!(hashes, keys, walk);
     let (signatures, chain) = verify(&subject.header, claims, hashes?, keys).await?;
+    spans.signatures_verified(&signatures, chain);
     let spf = subject.spf.map(|(domain, result)| SpfIdentity { domain, result });
     let dmarc = match walk {
         Some((author, walk)) => {
-            Some(dmarc::evaluate(resolver, author, walk, &signatures, spf.as_ref()).await)
+            let evaluation = dmarc::evaluate(resolver, author, walk, &signatures, spf.as_ref());
+            Some(spans.dmarc.around(evaluation).await)
         }
         None => None,
     };
+    spans.end(dmarc.as_ref());
     Ok(MessageResults { dkim: wanted.dkim.then_some(signatures), arc: chain, dmarc })
 }
 
 /// What a message claims to prove.
 #[derive(Debug)]
-struct Claims {
-    signatures: Vec<Candidate>,
+pub(super) struct Claims {
+    pub(super) signatures: Vec<Candidate>,
     chain: Option<Chain>,
 }
 

@@ -11,6 +11,7 @@ mod dmarc;
 mod domains;
 mod iprev;
 mod message;
+mod spans;
 mod spf;
 mod tags;
 
@@ -24,8 +25,8 @@ use std::time::Duration;
 
 use postern_core::session::check::{Check, CheckResult};
 use postern_core::smtp::address::ReversePath;
+use postern_trace::{Kind, Span, span};
 use tokio::time::timeout;
-use tracing::Instrument;
 
 use self::spf::Identity;
 use crate::dns::Resolver;
@@ -37,8 +38,9 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Whether the client's address and its name confirm each other.
 pub async fn reverse_dns(resolver: &Resolver, client: IpAddr) -> Check {
-    let span = tracing::debug_span!("auth.iprev", %client);
-    in_time(iprev::check(resolver, client).instrument(span)).await
+    let mut span = span("auth.iprev", Kind::Internal);
+    span.text("client.address", client);
+    traced(span, iprev::check(resolver, client)).await
 }
 
 /// SPF of the EHLO name (RFC 7208 section 2.3).
@@ -56,17 +58,30 @@ pub async fn spf_of_sender(resolver: &Resolver, client: IpAddr, helo: &str, send
 }
 
 async fn spf_check(resolver: &Resolver, identity: Identity<'_>) -> Check {
-    let span = tracing::debug_span!("auth.spf", domain = identity.domain);
+    let mut span = span("auth.spf", Kind::Internal);
+    span.text("postern.auth.domain", identity.domain);
     let outcome = async {
         let outcome = spf::check_host(resolver, identity).await;
         Check { result: outcome.result, detail: outcome.reason.map(Into::into) }
     };
-    in_time(outcome.instrument(span)).await
+    traced(span, outcome).await
 }
 
-async fn in_time(check: impl Future<Output = Check>) -> Check {
+/// A check in its span, within its time.
+async fn traced(mut span: Span, check: impl Future<Output = Check>) -> Check {
     let late = || Check { result: CheckResult::TempError, detail: Some("no answer in time".into()) };
-    timeout(PATIENCE, check).await.unwrap_or_else(|_| late())
+    let check = timeout(PATIENCE, span.around(check)).await.unwrap_or_else(|_| late());
+    conclude(&mut span, check.result, check.detail.as_deref());
+    check
+}
+
+/// What a check has found out. That it could not be done is an error; any other result is an answer.
+fn conclude(span: &mut Span, result: CheckResult, reason: Option<&str>) {
+    span.text("postern.verdict", result.name());
+    span.text_if("postern.reason", reason);
+    if result == CheckResult::TempError {
+        span.fail(reason.unwrap_or(result.name()));
+    }
 }
 
 const POSTMASTER: &str = "postmaster";

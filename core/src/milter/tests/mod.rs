@@ -91,6 +91,7 @@ impl Scene {
             helo: self.helo.filter(|_| stage != Stage::Connect),
             tls: self.tls.as_ref(),
             login: self.login,
+            traceparent: None,
             transaction: (stage >= Stage::Mail).then_some(transaction),
         }
     }

@@ -8,6 +8,7 @@ use postern_core::milter::macros::Addressee;
 use postern_core::session::check::CheckResult;
 use postern_core::session::question::Subject;
 use postern_core::verdict::Stage;
+use postern_trace::{Traceparent, traceparent};
 
 use crate::filter::Case;
 
@@ -27,6 +28,9 @@ pub(super) fn facts<'a>(case: &'a Case<'_>) -> Facts<'a> {
         helo: case.helo(),
         tls: session.tls(),
         login: login.map(|(account, mechanism)| Login { account, mechanism: mechanism.name() }),
+        traceparent: Some(traceparent(session.id().0))
+            .filter(Traceparent::is_recorded)
+            .map(|parent| parent.to_string()),
         transaction: transaction(case),
     }
 }

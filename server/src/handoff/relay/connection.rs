@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use postern_core::policy::route::PoolLimits;
 use postern_core::smtp::extensions::Extensions;
+use postern_core::smtp::reply::Reply;
 
 use super::conversation::Conversation;
 use crate::tls::Security;
@@ -20,6 +21,8 @@ pub(super) struct Connection {
     pub(super) peer: SocketAddr,
     /// The name that we gave in EHLO.
     pub(super) hostname: Arc<str>,
+    /// What the hop said last about a message, for operators.
+    pub(super) last_word: Option<Reply>,
     /// Commands in the making; the room is used again.
     pub(super) commands: Vec<u8>,
     messages: u32,
@@ -49,6 +52,7 @@ impl Connection {
             security,
             peer,
             hostname,
+            last_word: None,
             commands: Vec::new(),
             messages: 0,
             refusals: 0,

@@ -1,11 +1,13 @@
 //! The hops of one route: which is asked, and what happens when it does not answer.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use postern_core::handoff::Outcome;
 use postern_core::policy::route::{Relay, Route};
+use postern_core::smtp::reply::Reply;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -119,13 +121,14 @@ impl RelayRoute {
         Ok(Offer::Answered(Box::new(Offered { lease, answers, sender_accepted, sent })))
     }
 
-    /// Sends the message to the recipients that the hop accepted; says what became of each recipient.
+    /// Sends the message to the recipients that the hop accepted; says what became of each recipient, and the hop's
+    /// last word if there was one.
     pub(crate) async fn send(
         &self,
         offered: Offered,
         letter: &Letter<'_>,
         content: &Content,
-    ) -> Vec<Outcome> {
+    ) -> (Vec<Outcome>, Option<Reply>) {
         let Offered { mut lease, mut answers, sent, .. } = offered;
         let accepted = answers.iter().filter(|answer| **answer == Outcome::Delivered).count();
         let (last, ended) = self.transaction(&mut lease).send(letter, content, sent, accepted).await;
@@ -133,8 +136,9 @@ impl RelayRoute {
         for (answer, last) in open.zip(last) {
             *answer = last;
         }
+        let said = lease.connection.last_word.take();
         self.settle(lease, ended);
-        answers
+        (answers, said)
     }
 
     /// Takes the envelope back. Nothing is delivered to anybody.
@@ -197,6 +201,11 @@ impl Offered {
     /// What the hop said about each recipient of the envelope, in order.
     pub(crate) fn answers(&self) -> &[Outcome] {
         &self.answers
+    }
+
+    /// The hop's address.
+    pub(crate) fn peer(&self) -> SocketAddr {
+        self.lease.connection.peer
     }
 
     /// Whether the hop took the sender, so that what it refused are recipients.

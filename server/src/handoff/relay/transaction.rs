@@ -254,6 +254,7 @@ impl Transaction<'_> {
             let go_ahead = self.reply(Phase::Data, self.timeouts.command).await?;
             if go_ahead.code() != 354 {
                 answers.resize(accepted, Outcome::of_refusal(&go_ahead));
+                self.connection.last_word = Some(go_ahead);
                 return self.reset().await;
             }
             self.write_body(&[], content, Framing::Dots).await?;
@@ -285,6 +286,7 @@ impl Transaction<'_> {
         for _ in 0..replies {
             let reply = self.reply(Phase::LastReply, self.timeouts.last_reply).await?;
             answers.push(Outcome::of_reply(&reply));
+            self.connection.last_word = Some(reply);
         }
         if let (Protocol::Smtp, Some(answer)) = (self.protocol, answers.first().cloned()) {
             answers.resize(accepted, answer);
