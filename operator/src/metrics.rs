@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use postern_trace::Tracer;
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, text};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -19,6 +20,7 @@ pub struct Metrics {
     leads: Gauge,
     held: Gauge,
     reviews: Family<ReviewLabels, Counter>,
+    tracer: Tracer,
 }
 
 /// How a reconcile ended.
@@ -53,6 +55,14 @@ struct ReviewLabels {
 
 impl Default for Metrics {
     fn default() -> Self {
+        Self::new(Tracer::default())
+    }
+}
+
+impl Metrics {
+    /// Counts of nothing yet, with those of this tracer.
+    #[must_use]
+    pub fn new(tracer: Tracer) -> Self {
         let mut registry = Registry::with_prefix("postern_operator");
         let reconciles = Family::default();
         registry.register("reconciles", "Reconciles of the whole policy", reconciles.clone());
@@ -63,11 +73,16 @@ impl Default for Metrics {
         registry.register("held", "Whether an older policy stays because of faults", held.clone());
         let reviews = Family::default();
         registry.register("reviews", "Objects reviewed on admission", reviews.clone());
-        Self { registry: Arc::new(registry), reconciles, durations, leads, held, reviews }
+        tracer.register(&mut registry);
+        Self { registry: Arc::new(registry), reconciles, durations, leads, held, reviews, tracer }
     }
-}
 
-impl Metrics {
+    /// What records spans; its counts are among these.
+    #[must_use]
+    pub fn tracer(&self) -> &Tracer {
+        &self.tracer
+    }
+
     /// A reconcile has ended.
     pub fn reconciled(&self, outcome: Outcome, took: Duration) {
         self.reconciles.get_or_create(&ReconcileLabels { outcome }).inc();
@@ -102,6 +117,8 @@ impl Metrics {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     #[test]
@@ -113,5 +130,27 @@ mod tests {
         assert!(text.contains("postern_operator_reconciles_total{outcome=\"Done\"} 1\n"), "{text}");
         assert!(text.contains("postern_operator_reviews_total{decision=\"Denied\"} 1\n"), "{text}");
         assert!(text.ends_with("# EOF\n"));
+    }
+
+    #[test]
+    fn the_document_lists_exactly_what_is_shown() {
+        let metrics = Metrics::default();
+        metrics.reconciled(Outcome::Done, Duration::ZERO);
+        metrics.reviewed(Decision::Allowed);
+        let text = metrics.encode().unwrap();
+        let name = |line: &str| {
+            let name = line.split(['{', ' ']).next().unwrap_or_default();
+            ["_bucket", "_sum", "_count"]
+                .iter()
+                .find_map(|end| name.strip_suffix(end))
+                .unwrap_or(name)
+                .to_owned()
+        };
+        let shown: BTreeSet<_> = text.lines().filter(|line| !line.starts_with('#')).map(name).collect();
+        let document =
+            include_str!("../../docs/observability.md").split("### Of the operator").nth(1).unwrap();
+        let rows = document.lines().filter_map(|line| line.strip_prefix("| `postern_operator_"));
+        let rows = rows.map(|row| format!("postern_operator_{}", row.split('`').next().unwrap()));
+        assert_eq!(rows.collect::<BTreeSet<_>>(), shown);
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use postern_trace::{Kind, Place, span};
 use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep};
@@ -13,7 +14,7 @@ use crate::api_error::Said;
 use crate::apply::Applier;
 use crate::metrics::{Metrics, Outcome};
 use crate::names::Names;
-use crate::plan::{Hold, Plan, plan};
+use crate::plan::{Hold, Notice, Parts, Plan, StatusWrite, plan};
 use crate::pods::Reports;
 use crate::world::World;
 
@@ -80,7 +81,12 @@ impl Reconciler {
 
     async fn once(&self, held: &mut Option<Hold>, failures: &mut u32) -> Option<Duration> {
         let begun = Instant::now();
-        let done = self.reconcile(held).await;
+        let mut span = self.metrics.tracer().begin_anew("operator.reconcile", Kind::Internal);
+        let done = span.around(self.reconcile(held)).await;
+        if let Err(error) = &done {
+            span.fail(error);
+        }
+        drop(span);
         let outcome = if done.is_ok() { Outcome::Done } else { Outcome::Failed };
         self.metrics.reconciled(outcome, begun.elapsed());
         match done {
@@ -102,7 +108,11 @@ impl Reconciler {
         inputs.pods = self.reports.of_ready(&self.world.pods(self.admin_port));
         let mounted = inputs.mounted.clone();
         // It compiles the whole policy, which is no work for a thread that others wait for.
-        let Plan { parts, statuses, notices, held: now_held } = spawn_blocking(move || plan(&inputs)).await?;
+        let Plan { parts, statuses, notices, held: now_held } = {
+            let here = Place::here();
+            spawn_blocking(move || here.run(|| plan(&inputs))).await?
+        };
+        let now_is_held = now_held.is_some();
         if *held != now_held {
             match &now_held {
                 Some(hold) => tracing::warn!(reason = hold.reason(), "{hold}; what is mounted stays"),
@@ -111,13 +121,32 @@ impl Reconciler {
             self.metrics.held(now_held.is_some());
             *held = now_held;
         }
+        let mut span = span("operator.apply", Kind::Client);
+        span.text_if("postern.policy.revision", parts.revision_id());
+        span.truth("postern.operator.mounts", parts != mounted);
+        span.truth("postern.operator.held", now_is_held);
+        span.number("postern.operator.statuses", statuses.len() as u64);
+        let applied = span.around(self.apply(&mounted, &parts, &statuses, &notices)).await;
+        if let Err(error) = &applied {
+            span.fail(error);
+        }
+        applied
+    }
+
+    async fn apply(
+        &self,
+        mounted: &Parts,
+        parts: &Parts,
+        statuses: &[StatusWrite],
+        notices: &[Notice],
+    ) -> Result<(), Unfinished> {
         if parts != mounted {
-            self.applier.mount(&mounted, &parts).await?;
+            self.applier.mount(mounted, parts).await?;
             tracing::info!(revision = parts.revision_id(), "mounted");
         }
         self.want(parts.revision_id());
-        self.applier.warn(&notices).await;
-        if !self.applier.tell(&statuses).await {
+        self.applier.warn(notices).await;
+        if !self.applier.tell(statuses).await {
             return Err(Unfinished::Status);
         }
         // Last, because it passes the webhook, which may be waiting for this very process.

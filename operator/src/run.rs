@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::ServiceAccount;
 use kube::{Api, Client, Config};
+use postern_trace::Tracer;
 use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -45,14 +46,19 @@ pub enum StartError {
 /// Only before anything is watched.
 pub async fn run(cli: Cli) -> Result<(), StartError> {
     let config = Config::infer().await?;
+    let (tracer, tracing) = Tracer::from_env("postern-operator", env!("CARGO_PKG_VERSION"));
     let namespace = cli.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
-    let operator = Operator::new(cli, Client::try_from(config)?, namespace).await?;
+    let operator = Operator::new(cli, Client::try_from(config)?, namespace, Metrics::new(tracer)).await?;
     let health = Health::bind(operator.cli.admin).await?;
     let webhook = match operator.cli.webhook {
         Some(address) => Some(Webhook::bind(address).await?),
         None => None,
     };
-    operator.work(health, webhook).await
+    let worked = operator.work(health, webhook).await;
+    if let Some(tracing) = tracing {
+        tracing.end().await;
+    }
+    worked
 }
 
 /// What the parts share.
@@ -67,7 +73,7 @@ struct Operator {
 }
 
 impl Operator {
-    async fn new(cli: Cli, client: Client, namespace: String) -> Result<Self, StartError> {
+    async fn new(cli: Cli, client: Client, namespace: String, metrics: Metrics) -> Result<Self, StartError> {
         let identity = cli.identity.clone().or_else(host_name).ok_or(StartError::Identity)?;
         let baseline = cli.baseline.clone().unwrap_or_else(|| format!("{}-baseline", cli.release));
         let names = Names { namespace, release: cli.release.clone(), baseline };
@@ -79,7 +85,7 @@ impl Operator {
         let world = Arc::new(World::new(kinds));
         let applier =
             Applier::new(client.clone(), names.clone(), Arc::clone(&world), identity.clone(), owner);
-        Ok(Self { cli, client, names, identity, world, applier, metrics: Metrics::default() })
+        Ok(Self { cli, client, names, identity, world, applier, metrics })
     }
 
     async fn work(self, health: TcpListener, webhook: Option<Webhook>) -> Result<(), StartError> {

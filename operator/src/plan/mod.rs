@@ -25,6 +25,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use postern_crds::ObjectRef;
+use postern_trace::{Kind, span};
 use serde_json::Value;
 
 pub use document::Document;
@@ -135,12 +136,19 @@ impl Hold {
 /// Makes the plan.
 #[must_use]
 pub fn plan(inputs: &Inputs) -> Plan {
+    let reviewing = span("operator.review", Kind::Internal);
     let inventory = Inventory::of(inputs);
     let choice = choice::choose(&inventory);
+    drop(reviewing);
+    let mut compiling = span("operator.compile", Kind::Internal);
     let (parts, held) = match target::build(&inventory, &choice) {
         Ok(parts) => (parts, None),
-        Err(hold) => (inputs.mounted.clone(), Some(hold)),
+        Err(hold) => {
+            compiling.fail(&hold);
+            (inputs.mounted.clone(), Some(hold))
+        }
     };
+    drop(compiling);
     let verdicts =
         Verdicts { inputs, inventory: &inventory, choice: &choice, parts: &parts, held: held.as_ref() };
     let (statuses, notices) = verdicts.statuses();
