@@ -3,8 +3,8 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
-use hyper::HeaderMap;
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue};
+use hyper::{HeaderMap, Method};
 use postern_core::hook::{
     self, Client, Context, Envelope, Fields, Message, Octets, Protocol, Queue, Request,
 };
@@ -17,13 +17,14 @@ use postern_core::verdict::{Stage, Verdict};
 use postern_trace::traceparent;
 
 use super::{Case, FilterError};
-use crate::http::{Post, TRACEPARENT, Target};
+use crate::http::{Exchange, TRACEPARENT, Target};
 use crate::message::Reservation;
 use crate::snapshot::chain;
 
 pub(super) async fn judge(hook: &Hook, case: &Case<'_>) -> Result<Verdict, FilterError> {
     let (body, room) = write(hook, case).await?;
-    let post = Post {
+    let exchange = Exchange {
+        method: Method::POST,
         target: Target::parse(&hook.url)?,
         tls: &hook.tls,
         headers: headers(hook, case.session.id())?,
@@ -32,7 +33,7 @@ pub(super) async fn judge(hook: &Hook, case: &Case<'_>) -> Result<Verdict, Filte
         max_answer: hook.max_response_size,
         budget: case.gate.messages.budget(),
     };
-    let answer = case.gate.filters.http.post(post).await?;
+    let answer = case.gate.filters.http.ask(exchange).await?;
     drop(room);
     hook::read(&answer.octets, case.stage).map_err(|error| FilterError::Protocol(chain(&error)))
 }

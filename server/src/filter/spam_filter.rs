@@ -1,7 +1,7 @@
 //! `MtaSpamFilter`: rspamd's normal worker, asked by `POST /checkv2`.
 
-use hyper::HeaderMap;
 use hyper::header::{HeaderName, HeaderValue};
+use hyper::{HeaderMap, Method};
 use postern_core::message::header::Header;
 use postern_core::policy::filter::SpamFilter;
 use postern_core::rspamd::{self, Actions};
@@ -10,13 +10,14 @@ use postern_core::verdict::Verdict;
 use postern_trace::traceparent;
 
 use super::{Case, FilterError};
-use crate::http::{Post, Target};
+use crate::http::{Exchange, Target};
 use crate::snapshot::chain;
 
 pub(super) async fn judge(filter: &SpamFilter, case: &Case<'_>) -> Result<Verdict, FilterError> {
     let message = case.in_hand()?;
     let body = message.load(case.gate, &message.content()).await?;
-    let post = Post {
+    let exchange = Exchange {
+        method: Method::POST,
         target: Target::parse(&filter.url)?.join("checkv2"),
         tls: &filter.tls,
         headers: headers(filter, case),
@@ -25,7 +26,7 @@ pub(super) async fn judge(filter: &SpamFilter, case: &Case<'_>) -> Result<Verdic
         max_answer: LARGEST_ANSWER,
         budget: case.gate.messages.budget(),
     };
-    let answer = case.gate.filters.http.post(post).await?;
+    let answer = case.gate.filters.http.ask(exchange).await?;
     let actions = Actions {
         on_reject: filter.on_reject,
         on_soft_reject: filter.on_soft_reject,

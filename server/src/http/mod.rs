@@ -1,4 +1,4 @@
-//! A client of HTTP/1.1 for filters: one POST, one answer of bounded size, within one span of time.
+//! A client of HTTP/1.1: one request, one answer of bounded size, within one span of time.
 //!
 //! Connections are kept between exchanges and shared by all sessions, by host and TLS settings. Redirects are not
 //! followed, proxies of the environment not used: a message goes where the policy says and nowhere else.
@@ -32,9 +32,11 @@ pub(crate) struct HttpClient {
     pools: Mutex<Vec<Arc<Pool>>>,
 }
 
-/// One POST.
+/// One request.
 #[derive(Debug)]
-pub(crate) struct Post<'a> {
+pub(crate) struct Exchange<'a> {
+    /// GET, without a body, or POST.
+    pub(crate) method: Method,
     /// Where to.
     pub(crate) target: Target,
     /// TLS towards `https`.
@@ -63,9 +65,9 @@ impl HttpClient {
     ///
     /// # Errors
     /// No connection, no answer in time, an answer that is no HTTP, too large, or of another status than 2xx.
-    pub(crate) async fn post(&self, post: Post<'_>) -> Result<Answer, FilterError> {
-        let limit = post.limit;
-        match timeout(limit, Box::pin(self.exchange(post))).await {
+    pub(crate) async fn ask(&self, exchange: Exchange<'_>) -> Result<Answer, FilterError> {
+        let limit = exchange.limit;
+        match timeout(limit, Box::pin(self.perform(exchange))).await {
             Ok(outcome) => outcome,
             Err(_) => Err(FilterError::Timeout { what: "the request", after: limit }),
         }
@@ -77,19 +79,19 @@ impl HttpClient {
         pools.retain(|pool| is_in_use(pool.tls()));
     }
 
-    async fn exchange(&self, post: Post<'_>) -> Result<Answer, FilterError> {
-        let pool = self.pool(&post.target, post.tls);
+    async fn perform(&self, exchange: Exchange<'_>) -> Result<Answer, FilterError> {
+        let pool = self.pool(&exchange.target, exchange.tls);
         if let Some(mut kept) = pool.take() {
-            match kept.send(request(&post)?).await {
-                Ok(response) => return finish(&pool, kept, response, &post).await,
+            match kept.send(request(&exchange)?).await {
+                Ok(response) => return finish(&pool, kept, response, &exchange).await,
                 // Mostly the server has closed it just now, as it may (RFC 9112 section 9.5).
                 Err(Broken::BeforeAnswer(_)) => {}
                 Err(Broken::Otherwise(error)) => return Err(error),
             }
         }
-        let mut fresh = pool.open(post.limit).await?;
-        match fresh.send(request(&post)?).await {
-            Ok(response) => finish(&pool, fresh, response, &post).await,
+        let mut fresh = pool.open(exchange.limit).await?;
+        match fresh.send(request(&exchange)?).await {
+            Ok(response) => finish(&pool, fresh, response, &exchange).await,
             Err(Broken::BeforeAnswer(error) | Broken::Otherwise(error)) => Err(error),
         }
     }
@@ -109,27 +111,29 @@ async fn finish(
     pool: &Pool,
     connection: connection::Connection,
     response: hyper::Response<hyper::body::Incoming>,
-    post: &Post<'_>,
+    exchange: &Exchange<'_>,
 ) -> Result<Answer, FilterError> {
     let status = response.status();
     if !status.is_success() {
         return Err(FilterError::Status(status.as_u16()));
     }
-    let (octets, room) = connection::read(response.into_body(), post.max_answer, post.budget).await?;
+    let (octets, room) = connection::read(response.into_body(), exchange.max_answer, exchange.budget).await?;
     pool.put_back(connection);
     Ok(Answer { octets, _room: room })
 }
 
-fn request(post: &Post<'_>) -> Result<Request<Full<Bytes>>, FilterError> {
+fn request(exchange: &Exchange<'_>) -> Result<Request<Full<Bytes>>, FilterError> {
     let mut request = Request::builder()
-        .method(Method::POST)
+        .method(exchange.method.clone())
         .version(Version::HTTP_11)
-        .uri(post.target.path())
-        .header(HOST, post.target.authority())
-        .header(CONTENT_LENGTH, post.body.len())
-        .body(Full::new(post.body.clone()))
+        .uri(exchange.target.path())
+        .header(HOST, exchange.target.authority())
+        .body(Full::new(exchange.body.clone()))
         .map_err(|error| FilterError::Failed(format!("the request cannot be made: {error}")))?;
-    request.headers_mut().extend(post.headers.clone());
+    if exchange.method != Method::GET {
+        request.headers_mut().insert(CONTENT_LENGTH, exchange.body.len().into());
+    }
+    request.headers_mut().extend(exchange.headers.clone());
     Ok(request)
 }
 

@@ -57,7 +57,8 @@ impl Script {
 
     async fn ask_with(&self, client: &HttpClient, tls: &ClientTls) -> Result<String, FilterError> {
         let budget = Budget::new(1 << 20, 0);
-        let post = Post {
+        let exchange = Exchange {
+            method: Method::POST,
             target: Target::parse(&format!("http://127.0.0.1:{}/ask", self.port)).unwrap(),
             tls,
             headers: HeaderMap::new(),
@@ -66,7 +67,7 @@ impl Script {
             max_answer: 100,
             budget: &budget,
         };
-        let answer = client.post(post).await?;
+        let answer = client.ask(exchange).await?;
         Ok(String::from_utf8(answer.octets).unwrap())
     }
 }
@@ -172,7 +173,8 @@ async fn the_limit_covers_the_whole_exchange() {
 async fn an_answer_takes_its_room_from_the_budget() {
     let server = Script::start(&[Some(OK)]).await;
     let budget = Budget::new(1, 0);
-    let post = Post {
+    let exchange = Exchange {
+        method: Method::POST,
         target: Target::parse(&format!("http://127.0.0.1:{}/ask", server.port)).unwrap(),
         tls: &ClientTls::default(),
         headers: HeaderMap::new(),
@@ -181,6 +183,6 @@ async fn an_answer_takes_its_room_from_the_budget() {
         max_answer: 100,
         budget: &budget,
     };
-    let outcome = HttpClient::default().post(post).await;
+    let outcome = HttpClient::default().ask(exchange).await;
     assert!(matches!(outcome, Err(FilterError::NoRoom { octets: 2 })), "{outcome:?}");
 }
