@@ -18,7 +18,6 @@ mod load;
 mod node;
 pub mod sieve;
 mod suggest;
-mod support;
 pub mod value;
 mod yaml_out;
 
@@ -29,5 +28,4 @@ pub use load::{
     ConfigMap, Object, ObjectSet, REVISION_FILE, SecretObject, digest, read_folder, read_json, read_objects,
     read_yaml, revision_file,
 };
-pub use support::{Unsupported, unsupported};
 pub use yaml_out::{WriteError, to_yaml};

@@ -88,7 +88,7 @@ impl Source for Folder {
         let (set, faults) = read_folder(&self.path)?;
         let mut outcome = compile(&set, faults, &self.options);
         let in_force = |(object, generation)| ObjectInForce { object, generation };
-        let mut faults: Vec<Fault> = outcome.faults.into_iter().chain(outcome.unsupported).collect();
+        let mut faults = outcome.faults;
         if let Some(policy) = &mut outcome.policy {
             faults.extend(self.attach_tables(&set, policy));
         }

@@ -123,6 +123,8 @@ pub enum AuthOutcome {
     Accepted,
     /// Wrong name, password or token.
     Wrong,
+    /// A token that was right once.
+    Expired,
     /// Right, and the account may not send.
     Forbidden,
     /// It could not be found out.

@@ -1,4 +1,5 @@
-//! Directories outside of the policy, with real clients on the other side of the gate: OpenLDAP's slapd.
+//! Directories outside of the policy, with real clients on the other side of the gate: OpenLDAP's slapd, and a certified provider of
+//! OpenID Connect.
 
 #[path = "directories/bench.rs"]
 mod bench;
@@ -8,5 +9,7 @@ mod example;
 mod passwords;
 #[path = "directories/recipients.rs"]
 mod recipients;
+#[path = "directories/tokens.rs"]
+mod tokens;
 #[path = "directories/trouble.rs"]
 mod trouble;

@@ -26,7 +26,6 @@ use postern_core::policy::{Filters, Policy, Routes};
 use crate::canonical;
 use crate::fault::{self, Fault};
 use crate::load::{Object, ObjectSet, read_folder};
-use crate::support::{Unsupported, unsupported};
 pub use context::{Arm, Use};
 use context::{Compiler, Report};
 use names::Names;
@@ -68,9 +67,6 @@ pub struct Outcome {
     pub uses: Vec<Use>,
     /// Every value of every field with conditions, in the order of compilation.
     pub arms: Vec<Arm>,
-    /// What this version cannot serve, as faults of the objects themselves. A policy that is there all the same may be
-    /// looked at, but not be put in force.
-    pub unsupported: Vec<Fault>,
 }
 
 /// Reads a folder of manifests and compiles it.
@@ -93,15 +89,12 @@ pub fn compile(set: &ObjectSet, faults: Vec<Fault>, options: &LoadOptions) -> Ou
     fault::sort(&mut report.faults);
     fault::sort(&mut report.warnings);
     let sound = report.faults.is_empty() && !report.is_dangling;
-    // Said of what is not sound as well: what is wrong elsewhere makes nothing servable.
-    let unsupported = unsupported(&policy).iter().map(Unsupported::fault).collect();
     Outcome {
         policy: sound.then_some(policy),
         faults: report.faults,
         warnings: report.warnings,
         uses: report.uses.into_iter().collect(),
         arms: report.arms,
-        unsupported,
     }
 }
 

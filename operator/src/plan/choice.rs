@@ -80,7 +80,7 @@ impl Choice {
     /// Lets those fall that are wrong; when there are none, those that name what is not there, because a
     /// wrong object may have been what they name.
     fn judge(&mut self, inventory: &Inventory, outcome: &Outcome) -> bool {
-        let faults = outcome.faults.iter().chain(&outcome.unsupported);
+        let faults = outcome.faults.iter();
         let own = self.group(inventory, faults.filter(|fault| fault.class == FaultClass::Own));
         let is_unsound = !own.is_empty();
         for (object, faults) in own {

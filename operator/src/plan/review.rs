@@ -67,7 +67,5 @@ fn judge(inventory: &Inventory) -> Outcome {
     let documents: Vec<Arc<Value>> =
         inventory.live.values().map(|document| Arc::clone(&document.value)).collect();
     let (set, faults) = read_objects(documents.iter().map(|value| &**value).chain(&companions));
-    let mut outcome = compile(&set, faults, &options(inventory));
-    outcome.faults.append(&mut outcome.unsupported);
-    outcome
+    compile(&set, faults, &options(inventory))
 }

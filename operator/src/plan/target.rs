@@ -29,9 +29,9 @@ pub(super) fn build(inventory: &Inventory, choice: &Choice) -> Result<Parts, Hol
     let mut parts = Parts::of(manifests)?;
     let (set, faults) = read_yaml("", &parts.all_manifests());
     let outcome = compile(&set, faults, &options(inventory));
-    let Some(policy) = outcome.policy.filter(|_| outcome.unsupported.is_empty()) else {
+    let Some(policy) = outcome.policy else {
         let missing = outcome.warnings.iter().filter(|warning| warning.class == FaultClass::Reference);
-        let faults = outcome.faults.iter().chain(&outcome.unsupported).chain(missing);
+        let faults = outcome.faults.iter().chain(missing);
         return Err(Hold::Faults(faults.map(said).collect()));
     };
     if policy.listeners.is_empty() {

@@ -148,7 +148,18 @@ impl Connection {
                     auth::Outcome::Unavailable => (Authentication::Unavailable, AuthOutcome::Unavailable),
                 }
             }
-            Credentials::Token { .. } => (Authentication::Unavailable, AuthOutcome::Unavailable),
+            Credentials::Token { user, token } => {
+                let policy = self.session.policy();
+                let outcome = self.gate.directories.token(policy, &token, user.as_deref()).await;
+                let counted = match outcome {
+                    Authentication::Account(_) => AuthOutcome::Accepted,
+                    Authentication::Wrong => AuthOutcome::Wrong,
+                    Authentication::Expired => AuthOutcome::Expired,
+                    Authentication::Forbidden => AuthOutcome::Forbidden,
+                    Authentication::Unavailable => AuthOutcome::Unavailable,
+                };
+                (outcome, counted)
+            }
         };
         self.gate.metrics.authenticated(counted);
         outcome

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use postern_core::ldap::BerError;
 
+use crate::filter::FilterError;
+
 /// A directory could not be asked, or did not answer. It never means that somebody does not exist.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum DirectoryError {
@@ -40,6 +42,9 @@ pub(crate) enum DirectoryError {
         /// Its own words.
         diagnostic: Box<str>,
     },
+    /// The provider gives no answer over HTTP.
+    #[error("the provider gives no answer")]
+    Provider(#[source] FilterError),
     /// A mailing list has more members than are looked up while a client waits.
     #[error("a mailing list of more than {0} members")]
     ListTooLong(usize),

@@ -10,6 +10,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
 use super::DirectoryError;
+use crate::filter::FilterError;
 
 /// Requests to directories and what their caches spared. Cheap to clone; every clone counts into the same.
 #[derive(Debug, Clone)]
@@ -25,6 +26,8 @@ pub(super) enum Operation {
     Search,
     /// A password.
     Bind,
+    /// A token.
+    Token,
 }
 
 /// What came of it.
@@ -91,7 +94,9 @@ impl DirectoryMetrics {
     ) {
         let outcome = match outcome {
             Ok(_) => Outcome::Answered,
-            Err(DirectoryError::Timeout(_)) => Outcome::Late,
+            Err(DirectoryError::Timeout(_) | DirectoryError::Provider(FilterError::Timeout { .. })) => {
+                Outcome::Late
+            }
             Err(_) => Outcome::Failed,
         };
         let labels = RequestLabels { directory: Arc::clone(directory), operation, outcome };

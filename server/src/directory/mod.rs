@@ -3,6 +3,7 @@
 //! ```text
 //! RCPT, VRFY, EXPN ──> cache ──> LDAP search            failures are told, and never remembered
 //! AUTH with a password ──> LDAP search, then a bind     never remembered
+//! AUTH with a token ──> signature and claims, or introspection; only the provider's keys are remembered
 //! ```
 //!
 //! What cannot be found out is never taken for a no: a recipient is answered 451 4.4.3, a login 454 4.7.0.
@@ -11,24 +12,29 @@ mod cache;
 mod error;
 mod ldap;
 mod metrics;
+mod oidc;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use postern_core::policy::Policy;
-use postern_core::policy::directory::{Account, DirectorySource, Ldap};
+use postern_core::policy::directory::{Account, DirectorySource, Ldap, Oidc};
 use postern_core::policy::secret::Secret;
-use postern_core::session::question::DirectoryAnswer;
+use postern_core::session::question::{Authentication, DirectoryAnswer};
 use postern_core::smtp::address::Address;
+use tokio::time::Instant;
 
 pub(crate) use self::error::DirectoryError;
 use self::ldap::LdapDirectory;
 pub use self::metrics::DirectoryMetrics;
+use self::metrics::Operation;
+use self::oidc::{Jwt, OidcDirectory, Token};
 use crate::auth::HashPool;
 
 /// The clients of all directories that are in use. They outlive a reload that does not touch them.
 #[derive(Debug, Default)]
 pub struct DirectoryClients {
     ldap: Mutex<Vec<Arc<LdapDirectory>>>,
+    oidc: Mutex<Vec<Arc<OidcDirectory>>>,
     metrics: DirectoryMetrics,
 }
 
@@ -63,15 +69,21 @@ impl DirectoryClients {
     /// Another policy is in force: clients of directories that it does not have, or has otherwise, are dropped with
     /// their connections and caches; what is under way on them is finished.
     pub fn in_force(&self, policy: &Policy) {
-        let stays = |client: &Arc<LdapDirectory>| {
-            policy.directories.iter().any(|directory| match &directory.source {
-                DirectorySource::Ldap(settings) => {
-                    directory.name == client.name && *settings == client.settings
-                }
-                DirectorySource::Inline(_) | DirectorySource::Oidc(_) => false,
-            })
+        let has = |is_it: &dyn Fn(&str, &DirectorySource) -> bool| {
+            policy.directories.iter().any(|directory| is_it(&directory.name, &directory.source))
         };
-        self.ldap.lock().unwrap_or_else(PoisonError::into_inner).retain(stays);
+        self.ldap.lock().unwrap_or_else(PoisonError::into_inner).retain(|client| {
+            has(&|name, source| {
+                *name == *client.name
+                    && matches!(source, DirectorySource::Ldap(settings) if *settings == client.settings)
+            })
+        });
+        self.oidc.lock().unwrap_or_else(PoisonError::into_inner).retain(|client| {
+            has(&|name, source| {
+                *name == *client.name
+                    && matches!(source, DirectorySource::Oidc(settings) if *settings == client.settings)
+            })
+        });
     }
 
     /// Who has this address, as the directories of its domain outside of the policy know it.
@@ -105,6 +117,54 @@ impl DirectoryClients {
         outcome.inspect_err(|error| tell(name, error))
     }
 
+    /// Whose token this is.
+    pub async fn token(&self, policy: &Policy, token: &Secret, user: Option<&str>) -> Authentication {
+        let token = token.expose();
+        if token.len() > MAX_TOKEN_OCTETS {
+            return Authentication::Wrong;
+        }
+        let jwt = Jwt::parse(token);
+        let mut all_asked = true;
+        for directory in policy.directories.iter() {
+            let DirectorySource::Oidc(settings) = &directory.source else { continue };
+            let client = self.oidc(&directory.name, settings);
+            if !client.may_know(jwt.as_ref()) {
+                continue;
+            }
+            let began = Instant::now();
+            let outcome = match &jwt {
+                Some(jwt) => client.verify(jwt, user).await,
+                None => client.introspect(token, user).await,
+            };
+            self.metrics.asked(&directory.name, Operation::Token, &outcome, began.elapsed());
+            match outcome {
+                Ok(Token::Account(account)) => return Authentication::Account(Arc::new(account)),
+                Ok(Token::Expired) => return Authentication::Expired,
+                Ok(Token::Forbidden) => return Authentication::Forbidden,
+                // Another provider, or another object for the same one, may know it.
+                Ok(Token::Wrong) => {}
+                Err(error) => {
+                    tell(&directory.name, &error);
+                    all_asked = false;
+                }
+            }
+        }
+        if all_asked { Authentication::Wrong } else { Authentication::Unavailable }
+    }
+
+    fn oidc(&self, name: &Arc<str>, settings: &Arc<Oidc>) -> Arc<OidcDirectory> {
+        let mut clients = self.oidc.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_it = |client: &&Arc<OidcDirectory>| {
+            client.name == *name && (Arc::ptr_eq(&client.settings, settings) || client.settings == *settings)
+        };
+        if let Some(known) = clients.iter().find(is_it) {
+            return Arc::clone(known);
+        }
+        let new = Arc::new(OidcDirectory::new(Arc::clone(name), Arc::clone(settings)));
+        clients.push(Arc::clone(&new));
+        new
+    }
+
     fn ldap(&self, name: &Arc<str>, settings: &Arc<Ldap>) -> Arc<LdapDirectory> {
         let mut clients = self.ldap.lock().unwrap_or_else(PoisonError::into_inner);
         let is_it = |client: &&Arc<LdapDirectory>| {
@@ -119,6 +179,9 @@ impl DirectoryClients {
         new
     }
 }
+
+/// Longer than any line of AUTH may be.
+const MAX_TOKEN_OCTETS: usize = 16 * 1024;
 
 fn tell(directory: &str, error: &DirectoryError) {
     tracing::warn!(directory, error = crate::snapshot::chain(error), "a directory gives no answer");

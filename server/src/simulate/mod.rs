@@ -99,7 +99,7 @@ impl Simulator {
         let (objects, faults) = read_folder(folder).map_err(unreadable)?;
         let options = LoadOptions { base: Some(folder.to_owned()), ..options.clone() };
         let outcome = compile(&objects, faults, &options);
-        let faults: Vec<Fault> = outcome.faults.into_iter().chain(outcome.unsupported).collect();
+        let faults = outcome.faults;
         let loaded = Loaded {
             policy: outcome.policy.filter(|_| faults.is_empty()).map(on_its_own),
             faults,

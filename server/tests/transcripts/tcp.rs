@@ -37,9 +37,6 @@ pub(crate) fn obstacle(transcript: &Transcript, policy: &Policy) -> Option<Strin
     if let Some(given) = transcript.given.iter().find(|given| !HOP_TOPICS.contains(&&*given.topic)) {
         return Some(format!("nobody outside says `{}` by a script", given.topic));
     }
-    if let Some(first) = postern_crds::unsupported(policy).first() {
-        return Some(format!("{} is not served yet", first.kind));
-    }
     // Even one without an answer of its own says something in memory, and nobody is there over TCP.
     let filters = &policy.filters;
     if !filters.milters.is_empty() || !filters.hooks.is_empty() {

@@ -5,6 +5,7 @@ pub mod dkimpy;
 pub mod dovecot;
 pub mod milter;
 pub mod nsd;
+pub mod oidc_provider;
 pub mod opendkim;
 pub mod opendmarc;
 pub mod openssl;

@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::Write as _;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result};
@@ -134,20 +134,24 @@ impl Bench {
         })
     }
 
-    /// What Python's own client says to a login: `235` and its text, or the refusal.
+    /// What Python's own client hears.
     pub(crate) fn smtplib(&self, door: Door, mechanism: &str, user: &str, secret: &str) -> Result<String> {
-        python(
-            SMTPLIB,
-            &[
-                &self.address(door).port().to_string(),
-                if door == Door::Submission { "starttls" } else { "implicit" },
-                &self.authority.file().to_string_lossy(),
-                mechanism,
-                user,
-                secret,
-            ],
-        )
+        smtplib(self.address(door), door, &self.authority.file(), mechanism, user, secret)
     }
+}
+
+/// What Python's own client hears at a login: `235` and its text, or the refusal and its reason.
+pub(crate) fn smtplib(
+    server: SocketAddr,
+    door: Door,
+    authority: &Path,
+    mechanism: &str,
+    user: &str,
+    secret: &str,
+) -> Result<String> {
+    let port = server.port().to_string();
+    let door = if door == Door::Submission { "starttls" } else { "implicit" };
+    python(SMTPLIB, &[&port, door, &authority.to_string_lossy(), mechanism, user, secret])
 }
 
 /// The directory `staff` at that URL.

@@ -27,13 +27,6 @@ fn without_the_webhook_a_wrong_object_says_so_in_its_status_and_what_was_in_forc
     }
     let programmed = release.condition("mtastagedata default", "Programmed")?;
     ensure!(programmed.contains("what was in force before stays"), "{programmed}");
-    release.apply(&manifest("MtaDirectory", "tokens", TOKENS))?;
-    wait_for_condition(
-        &release,
-        "mtadirectory tokens",
-        "Accepted",
-        "False Invalid: spec.type: this version",
-    )?;
     let pod = release.pods("server")?.remove(0);
     let mut client = postern_tests::client::Client::connect(pod.smtp())?;
     ensure!(client.command("EHLO client.example")?.has_line("SIZE 7000001"));
@@ -205,6 +198,3 @@ fn still_takes_mail(release: &Release, mark: &str) -> Result<()> {
     ensure!(reply.is("250"), "{reply}");
     Ok(())
 }
-
-/// A directory that pods cannot serve.
-const TOKENS: &str = "{type: Oidc, issuer: 'https://id.example.org', audience: mail}";

@@ -61,20 +61,10 @@ fn what_is_wrong_is_refused_with_its_position_and_nothing_changes() -> Result<()
             }
         }
     }
-    let tokens = "{type: Oidc, issuer: 'https://id.example.org', audience: mail}";
-    for (kind, name, spec, wanted) in [
-        ("MtaStageRcpt", "default", "{allowRelaying: true}", "an open relay"),
-        (
-            "MtaDirectory",
-            "tokens",
-            tokens,
-            "MtaDirectory/tokens spec.type: this version of Postern cannot do that yet",
-        ),
-    ] {
-        let said = release.kubectl(&["apply", "-f", "-"], &manifest(kind, name, spec))?;
-        println!("{}", said.errors.trim());
-        ensure!(!said.success && said.errors.contains(wanted), "{}", said.errors);
-    }
+    let open = manifest("MtaStageRcpt", "default", "{allowRelaying: true}");
+    let said = release.kubectl(&["apply", "-f", "-"], &open)?;
+    println!("{}", said.errors.trim());
+    ensure!(!said.success && said.errors.contains("an open relay"), "{}", said.errors);
     Ok(())
 }
 

@@ -107,25 +107,6 @@ fn a_deleted_route_stays_while_it_is_named() {
 }
 
 #[test]
-fn what_no_pod_could_serve_is_not_accepted_and_everything_else_goes_on() {
-    let mut cluster = Cluster::new();
-    cluster.apply(
-        "MtaDirectory",
-        "tokens",
-        json!({"type": "Oidc", "issuer": "https://id.example.org", "audience": "mail"}),
-    );
-    cluster.apply("MtaRoute", "sink", discard());
-    cluster.converge();
-    assert!(!cluster.mounted().contains_key("MtaDirectory/tokens"));
-    assert!(cluster.mounted().contains_key("MtaRoute/sink"));
-    let (accepted, message) = cluster.condition("MtaDirectory", "tokens", "Accepted");
-    assert_eq!(
-        (accepted.as_str(), message.as_str()),
-        ("False Invalid", "spec.type: this version of Postern cannot do that yet")
-    );
-}
-
-#[test]
 fn a_route_that_takes_over_the_name_of_a_deleted_one_replaces_it() {
     let mut cluster = Cluster::new();
     cluster.apply("MtaRoute", "old", json!({"name": "relay", "type": "Discard"}));

@@ -39,6 +39,33 @@ fn a_pod_reads_the_revision_that_the_plan_names() {
 }
 
 #[test]
+fn of_a_directorys_secrets_only_the_keys_that_it_names_are_mounted() {
+    let mut cluster = Cluster::new();
+    for name in ["ldap", "oidc"] {
+        cluster.secret(name, json!({"password": STANDARD.encode("pw"), "other": STANDARD.encode("x")}));
+    }
+    let secret = |name: &str| json!({"secretKeyRef": {"name": name, "key": "password"}});
+    cluster.apply(
+        "MtaDirectory",
+        "staff",
+        json!({"type": "Ldap", "url": "ldaps://ldap.example.org", "baseDn": "dc=example", "bindDn": "cn=postern",
+               "bindPassword": secret("ldap")}),
+    );
+    cluster.apply(
+        "MtaDirectory",
+        "sso",
+        json!({"type": "Oidc", "issuer": "https://id.example.org", "audience": "mail",
+               "introspection": {"clientId": "postern", "clientSecret": secret("oidc")}}),
+    );
+    cluster.converge();
+    let mounted = cluster.mounted();
+    for name in ["ldap", "oidc"] {
+        assert_eq!(mounted[&format!("Secret/{name}")]["data"], json!({"password": STANDARD.encode("pw")}));
+    }
+    assert!(cluster.condition("MtaDirectory", "sso", "Accepted").0.starts_with("True "));
+}
+
+#[test]
 fn only_keys_that_are_named_are_mounted() {
     let mut cluster = Cluster::new();
     cluster.secret("relay", json!({"password": STANDARD.encode("pw"), "other": STANDARD.encode("x")}));

@@ -59,22 +59,6 @@ fn what_an_object_names_need_not_be_there_yet() {
 }
 
 #[test]
-fn what_no_pod_could_serve_is_refused_whatever_else_is_wrong() {
-    let mut cluster = Cluster::new();
-    cluster.apply("MtaDomain", "dangling", json!({"name": "example.org", "route": "later"}));
-    let review = about(
-        &mut cluster,
-        "MtaDirectory",
-        "tokens",
-        json!({"type": "Oidc", "issuer": "https://id.example.org", "audience": "mail"}),
-    );
-    assert_eq!(
-        texts(&review.faults),
-        ["MtaDirectory/tokens spec.type: this version of Postern cannot do that yet"]
-    );
-}
-
-#[test]
 fn what_does_not_go_together_is_a_warning() {
     let mut cluster = Cluster::new();
     cluster.apply("MtaRoute", "one", json!({"name": "relay", "type": "Discard"}));
