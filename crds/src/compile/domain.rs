@@ -8,6 +8,7 @@ use postern_core::policy::Domains;
 use postern_core::policy::directory::{Domain, SubAddressing};
 
 use super::context::{Compiler, Context};
+use crate::kinds::directory::DirectoryType;
 use crate::kinds::domain::{DomainSpec, SubAddressing as SubAddressingSpec};
 use crate::node::Trail;
 
@@ -32,9 +33,22 @@ impl Compiler<'_> {
                     None => {}
                 }
             }
+            if self.knows_nobody(&domain) {
+                let message = "knows tokens and no recipients, so every recipient of this domain is refused; \
+                               `allowRelaying: true` leaves that to the next hop";
+                self.at(object).warn(&SPEC.key("directory"), message);
+            }
             domains.push(domain);
         }
         Domains::new(domains)
+    }
+
+    /// Whether the one directory of a domain cannot say who is there, and nothing else takes its mail.
+    fn knows_nobody(&self, domain: &Domain) -> bool {
+        let is_only_for_tokens = self.set.directories.iter().any(|directory| {
+            domain.directory.as_ref() == Some(&directory.name) && directory.spec.kind == DirectoryType::Oidc
+        });
+        is_only_for_tokens && !domain.allow_relaying && domain.catch_all.is_none()
     }
 }
 
