@@ -1,6 +1,7 @@
 //! What a milter has been told on its connection.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use super::command::{Command, write_abort};
 use super::facts::Facts;
@@ -33,7 +34,7 @@ struct Helo {
 struct Transaction {
     id: TraceId,
     /// Recipients that were told, and whom they stand for, in comparison form.
-    recipients: HashSet<Box<str>>,
+    recipients: HashSet<Arc<str>>,
     /// The milter wants to hear no more of it.
     is_released: bool,
 }
@@ -139,7 +140,7 @@ impl Dialogue {
                 let (Some(known), Some(transaction)) = (&mut self.transaction, &facts.transaction) else {
                     return;
                 };
-                let address = transaction.addressee(place).map(|addressee| addressee.address().key().into());
+                let address = transaction.addressee(place).map(|addressee| addressee.address().shared_key());
                 known.recipients.extend(address);
                 if place == transaction.recipients.len() {
                     let members = transaction.in_hand.as_ref().map_or(&[][..], |in_hand| in_hand.members);

@@ -1,6 +1,7 @@
 //! What a milter can be told.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use super::frame::write_text;
 use super::macros::Addressee;
@@ -82,7 +83,7 @@ pub struct InHand<'a> {
     /// Its parameters as the client wrote them.
     pub parameters: &'a [String],
     /// Whom it stands for, in comparison form: itself, or the members of a list.
-    pub members: &'a [Box<str>],
+    pub members: &'a [Arc<str>],
 }
 
 impl<'a> Facts<'a> {

@@ -86,7 +86,7 @@ pub(super) enum Change {
     RecipientError,
     Data(DataState),
     /// The message is on its way to these recipients.
-    HandingOff(Vec<Box<str>>),
+    HandingOff(Vec<Arc<str>>),
     TransactionOver {
         accepted: bool,
     },
@@ -98,7 +98,7 @@ pub(super) struct Accepted {
     /// Recipients that are new.
     pub(super) new: Vec<Recipient>,
     /// All that this RCPT stands for, known before or not, in comparison form.
-    pub(super) keys: Vec<Box<str>>,
+    pub(super) keys: Vec<Arc<str>>,
     /// The recipient that a filter has discarded: accepted towards the client, never delivered.
     pub(super) doomed: Option<Recipient>,
     /// A script's new sender.

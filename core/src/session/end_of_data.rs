@@ -68,7 +68,7 @@ impl Session {
         let dispatches = self.dispatches(changes.generated, whole, inquiry)?;
         let counting = dispatches.iter().filter(|dispatch| dispatch.counts()).map(|dispatch| &dispatch.copy);
         let recipients =
-            copies.iter().chain(counting).map(|copy| Box::from(copy.recipient.address.key())).collect();
+            copies.iter().chain(counting).map(|copy| copy.recipient.address.shared_key()).collect();
         let delivery = Delivery {
             id: transaction.id,
             envelope: Envelope { recipients: Vec::new(), ..envelope },
@@ -139,7 +139,7 @@ impl Session {
         results: &MessageResults,
         view: &View<'_>,
     ) -> Result<Vec<u8>, Halt> {
-        let mut prefix = Vec::new();
+        let mut prefix = Vec::with_capacity(USUAL_FIELDS_OCTETS);
         if self.switch(view, |data| &data.add_received_header)? {
             let hello = self.hello.as_ref();
             fields::Received {
@@ -275,6 +275,9 @@ impl Session {
         Ok(envelope.recipients.iter().map(copy).collect())
     }
 }
+
+/// Room for our fields above a message; few need more.
+const USUAL_FIELDS_OCTETS: usize = 512;
 
 /// What filters ask for beyond the envelope.
 #[derive(Debug, Default)]

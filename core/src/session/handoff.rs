@@ -1,5 +1,7 @@
 //! What the client hears when the next hops have answered.
 
+use std::sync::Arc;
+
 use super::Session;
 use super::change::{Change, Step};
 use super::event::{Action, HandedOff};
@@ -42,7 +44,7 @@ impl Session {
 
 /// The worst reply among the recipients that one RCPT stands for. Recipients that only a filter has
 /// added belong to every RCPT, since nobody else would hear of their failure.
-fn reply_for(transaction: &Transaction, keys: &[Box<str>], outcome: &HandedOff) -> Reply {
+fn reply_for(transaction: &Transaction, keys: &[Arc<str>], outcome: &HandedOff) -> Reply {
     let is_asked_for = |key: &str| transaction.slots.iter().flatten().any(|asked| &**asked == key);
     let replies = transaction
         .handed_off

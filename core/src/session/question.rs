@@ -122,7 +122,7 @@ pub enum Subject {
         /// Its parameters as they were written.
         parameters: Arc<[String]>,
         /// Whom it stands for, in comparison form: itself, or the members of a list. Empty before that is known.
-        members: Arc<[Box<str>]>,
+        members: Arc<[Arc<str>]>,
     },
     /// Data: the message in hand.
     Message {

@@ -64,7 +64,7 @@ impl Session {
             }
         };
         self.check_rates(&recipient, inquiry)?;
-        let keys: Vec<Box<str>> = resolved.iter().map(|one| one.address.key().into()).collect();
+        let keys: Vec<Arc<str>> = resolved.iter().map(|one| one.address.shared_key()).collect();
         let new: Vec<_> =
             resolved.into_iter().filter(|one| !transaction.envelope.has(one.address.key())).collect();
         if let Some(refusal) = self.verify(transaction, &new, inquiry)? {
@@ -98,7 +98,7 @@ impl Session {
         &self,
         group: FilterGroup,
         recipient: &Recipient,
-        members: &[Box<str>],
+        members: &[Arc<str>],
         rcpt: &Rcpt,
         inquiry: &Inquiry<'_>,
     ) -> Result<Judgement, Halt> {
@@ -194,7 +194,7 @@ fn doomed(recipient: Recipient, doom: Doom) -> Step {
 fn known(transaction: &Transaction, address: &Address) -> Option<Step> {
     let is_doomed = transaction.doomed_recipients.iter().any(|doomed| doomed.address.key() == address.key());
     let keys = match (transaction.envelope.has(address.key()), is_doomed) {
-        (true, _) => vec![Box::from(address.key())],
+        (true, _) => vec![address.shared_key()],
         (false, true) => Vec::new(),
         (false, false) => return None,
     };

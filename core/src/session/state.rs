@@ -48,9 +48,9 @@ pub(super) struct Transaction {
     /// A filter has discarded the whole transaction.
     pub(super) doomed: Option<Doom>,
     /// LMTP: for each RCPT that was accepted, the recipients it has brought (RFC 2033 section 4.2).
-    pub(super) slots: Vec<Vec<Box<str>>>,
+    pub(super) slots: Vec<Vec<Arc<str>>>,
     /// The recipients of the hand-off under way, in its order.
-    pub(super) handed_off: Vec<Box<str>>,
+    pub(super) handed_off: Vec<Arc<str>>,
     /// SPF of the sender, if it was checked.
     pub(super) spf: Option<SenderCheck>,
     /// How the data arrives.

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use super::domain::normalise_host;
 
@@ -11,13 +12,14 @@ pub use super::path::{ForwardPath, PathError, ReversePath};
 
 /// A mailbox, `local@domain`.
 ///
-/// Keeps what the client wrote for the way to the next hop, and the form in which it is compared.
+/// Keeps what the client wrote for the way to the next hop, and the form in which it is compared. Copies share both,
+/// and most mailboxes are written as they are compared.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Address {
     /// As received: case and quoting of the local part kept.
-    text: Box<str>,
+    text: Arc<str>,
     /// Comparison form: lower case, quoting removed, the domain in A-labels.
-    key: Box<str>,
+    key: Arc<str>,
 }
 
 impl Address {
@@ -45,6 +47,11 @@ impl Address {
             None => Cow::Borrowed(dot_atom(local)?),
         };
         let host = normalise_host(domain)?;
+        let is_lower = |octet: u8| octet.is_ascii() && !octet.is_ascii_uppercase();
+        if local.bytes().all(is_lower) && *unquoted == *local && *host == *domain {
+            let text = Arc::<str>::from(text);
+            return Ok(Self { key: Arc::clone(&text), text });
+        }
         let mut key = String::with_capacity(unquoted.len() + 1 + host.len());
         if unquoted.is_ascii() {
             key.push_str(&unquoted);
@@ -101,6 +108,12 @@ impl Address {
     #[must_use]
     pub fn key(&self) -> &str {
         &self.key
+    }
+
+    /// As [`key`](Self::key), to be kept.
+    #[must_use]
+    pub fn shared_key(&self) -> Arc<str> {
+        Arc::clone(&self.key)
     }
 
     /// The local part of the comparison form. It may itself hold an `@` that was quoted.

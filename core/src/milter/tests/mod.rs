@@ -5,6 +5,7 @@ mod conversation;
 mod macros;
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use proptest::prelude::*;
 
@@ -33,7 +34,7 @@ struct Scene {
     login: Option<Login<'static>>,
     envelope: Envelope,
     in_hand: Option<Address>,
-    members: Vec<Box<str>>,
+    members: Vec<Arc<str>>,
     parameters: Vec<String>,
     header: Header,
 }
