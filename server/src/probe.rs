@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use jiff::Timestamp;
 use postern_core::envelope::Recipient;
-use postern_core::message::fields::date_time;
+use postern_core::message::fields::DateTime;
 use postern_core::policy::listener::Protocol;
 use postern_core::policy::route::{ClientTls, PoolLimits, Relay, RelayTimeouts, Route, RouteTarget, TlsMode};
 use postern_core::smtp::parameters::{MailParameters, RcptParameters};
@@ -75,7 +75,7 @@ fn relay(options: &Probe) -> Relay {
 
 async fn message(options: &Probe, id: &str) -> io::Result<Content> {
     let store = MessageStore::new(std::env::temp_dir(), Budget::new(LARGEST, 0));
-    let date = date_time(Timestamp::now());
+    let date = DateTime(Timestamp::now());
     let text = format!(
         "From: postern probe <{to}>\r\nTo: <{to}>\r\nSubject: postern probe {id}\r\n\
          Date: {date}\r\nMessage-ID: <{id}@probe.invalid>\r\nAuto-Submitted: auto-generated\r\n\r\n\

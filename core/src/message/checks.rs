@@ -43,7 +43,7 @@ pub struct Checks<'a> {
 impl Checks<'_> {
     /// Appends `Authentication-Results`: DKIM, SPF, iprev, ARC and DMARC, each if it was checked.
     pub fn write_authentication_results(&self, out: &mut Vec<u8>) {
-        let mut value = host(self.hostname, "localhost");
+        let mut value = host(self.hostname, "localhost").into_owned();
         let results = self.results();
         if results.is_empty() {
             value.push_str("; none");

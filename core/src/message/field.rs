@@ -1,5 +1,7 @@
 //! One header field: as it is read, and how a new one is written (RFC 5322 section 2.2).
 
+use memchr::memchr2;
+
 /// A field of a header section, as it stands in the message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Field<'a> {
@@ -87,16 +89,20 @@ pub fn is_one_field(name: &[u8], value: &[u8]) -> bool {
 fn write_value(value: &[u8], out: &mut Vec<u8>) {
     let mut rest = value;
     loop {
-        let end = rest.iter().position(|b| is_line_end(*b)).unwrap_or(rest.len());
-        let (line, others) = rest.split_at(end);
-        out.extend(line.iter().filter(|b| **b != 0));
+        let (line, others) = first_line(rest);
+        line.split(|b| *b == 0).for_each(|run| out.extend_from_slice(run));
         let Some(next) = others.iter().position(|b| !is_line_end(*b)) else { return };
         rest = others.get(next..).unwrap_or_default();
-        let carried = rest.split(|b| is_line_end(*b)).next().unwrap_or_default();
+        let (carried, _) = first_line(rest);
         if carried.first().is_some_and(|b| is_blank(*b)) && carried.iter().any(|b| !is_blank(*b) && *b != 0) {
             out.extend_from_slice(b"\r\n");
         }
     }
+}
+
+/// What stands before the first line end, and what follows with it.
+fn first_line(octets: &[u8]) -> (&[u8], &[u8]) {
+    octets.split_at(memchr2(b'\r', b'\n', octets).unwrap_or(octets.len()))
 }
 
 /// ftext of RFC 5322 section 3.6.8.

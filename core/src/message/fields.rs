@@ -3,7 +3,8 @@
 //! Each appends one whole field. What comes from outside, such as the name of EHLO, loses everything that
 //! could end the field or change how it is read.
 
-use std::fmt;
+use std::borrow::Cow;
+use std::fmt::{self, Write as _};
 use std::net::IpAddr;
 
 use jiff::Timestamp;
@@ -98,22 +99,25 @@ impl Received<'_> {
     pub fn write_to(&self, out: &mut Vec<u8>) {
         let ehlo = host(self.ehlo, "unknown");
         let ptr = host(self.ptr.unwrap_or_default().trim_end_matches('.'), "unknown");
-        let mut value = format!("from {ehlo} ({ptr} {})", literal(self.client));
+        let mut value = String::with_capacity(USUAL_OCTETS);
+        self.write_value(&ehlo, &ptr, &mut value);
+        write_field(b"Received", value.as_bytes(), out);
+    }
+
+    fn write_value(&self, ehlo: &str, ptr: &str, value: &mut String) {
+        // Writing to a string does not fail.
+        let _ = write!(value, "from {ehlo} ({ptr} {})", Literal(self.client));
         if let Some(network) = self.network {
             let (name, country) = (comment(network.name, 64), comment(network.country, 8));
-            value.push_str(&format!(" (AS{} {name}, {country})", network.number));
+            let _ = write!(value, " (AS{} {name}, {country})", network.number);
         }
         if let Some(tls) = self.tls {
-            value.push_str(&format!(
-                "\r\n\t(using {} with cipher {})",
-                comment(tls.version, 64),
-                comment(tls.cipher, 64)
-            ));
+            let (version, cipher) = (comment(tls.version, 64), comment(tls.cipher, 64));
+            let _ = write!(value, "\r\n\t(using {version} with cipher {cipher})");
         }
         let (hostname, protocol, id) = (host(self.hostname, "localhost"), self.protocol, host(self.id, "0"));
-        value.push_str(&format!("\r\n\tby {hostname} (Postern) with {protocol} id {id};"));
-        value.push_str(&format!("\r\n\t{}", date_time(self.time)));
-        write_field(b"Received", value.as_bytes(), out);
+        let _ = write!(value, "\r\n\tby {hostname} (Postern) with {protocol} id {id};");
+        let _ = write!(value, "\r\n\t{}", DateTime(self.time));
     }
 }
 
@@ -128,7 +132,7 @@ pub fn write_return_path(sender: &ReversePath, out: &mut Vec<u8>) {
 
 /// Appends `Date` (RFC 5322 section 3.6.1).
 pub fn write_date(time: Timestamp, out: &mut Vec<u8>) {
-    write_field(b"Date", date_time(time).as_bytes(), out);
+    write_field(b"Date", DateTime(time).to_string().as_bytes(), out);
 }
 
 /// Appends `Message-ID` with a word that no other message of this host has (RFC 5322 section 3.6.4).
@@ -151,40 +155,56 @@ pub fn write_quarantine(reason: &str, out: &mut Vec<u8>) {
 }
 
 /// A date as in `Tue, 01 Jul 2003 10:52:37 +0000`, always UTC (RFC 5322 section 3.3).
-#[must_use]
-pub fn date_time(time: Timestamp) -> String {
-    const DAYS: [&str; 7] = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"];
-    const MONTHS: [&str; 12] =
-        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-    let utc = Offset::UTC.to_datetime(time);
-    let name =
-        |names: &[&'static str], at: i8| usize::try_from(at).ok().and_then(|at| names.get(at).copied());
-    format!(
-        "{}, {:02} {} {:04} {:02}:{:02}:{:02} +0000",
-        name(&DAYS, utc.weekday().to_sunday_zero_offset()).unwrap_or_default(),
-        utc.day(),
-        name(&MONTHS, utc.month() - 1).unwrap_or_default(),
-        utc.year(),
-        utc.hour(),
-        utc.minute(),
-        utc.second()
-    )
+#[derive(Debug, Clone, Copy)]
+pub struct DateTime(pub Timestamp);
+
+impl fmt::Display for DateTime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const DAYS: [&str; 7] = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"];
+        const MONTHS: [&str; 12] =
+            ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+        let utc = Offset::UTC.to_datetime(self.0);
+        let name =
+            |names: &[&'static str], at: i8| usize::try_from(at).ok().and_then(|at| names.get(at).copied());
+        write!(
+            f,
+            "{}, {:02} {} {:04} {:02}:{:02}:{:02} +0000",
+            name(&DAYS, utc.weekday().to_sunday_zero_offset()).unwrap_or_default(),
+            utc.day(),
+            name(&MONTHS, utc.month() - 1).unwrap_or_default(),
+            utc.year(),
+            utc.hour(),
+            utc.minute(),
+            utc.second()
+        )
+    }
 }
 
 /// The address as it stands in brackets (RFC 5321 section 4.1.3).
-fn literal(address: IpAddr) -> String {
-    match address.to_canonical() {
-        IpAddr::V4(v4) => format!("[{v4}]"),
-        IpAddr::V6(v6) => format!("[IPv6:{v6}]"),
+struct Literal(IpAddr);
+
+impl fmt::Display for Literal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.to_canonical() {
+            IpAddr::V4(v4) => write!(f, "[{v4}]"),
+            IpAddr::V6(v6) => write!(f, "[IPv6:{v6}]"),
+        }
     }
 }
 
 /// What a domain or a literal may hold, up to the 255 octets of a domain; `otherwise` when nothing is left.
-pub(super) fn host(name: &str, otherwise: &'static str) -> String {
+pub(super) fn host<'a>(name: &'a str, otherwise: &'static str) -> Cow<'a, str> {
     let allowed = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ':' | '[' | ']');
-    let host: String = name.chars().filter(allowed).take(255).collect();
-    if host.is_empty() { otherwise.to_owned() } else { host }
+    // Most names need nothing taken out.
+    let host = match name.len() <= 255 && name.chars().all(|c| allowed(&c)) {
+        true => Cow::Borrowed(name),
+        false => name.chars().filter(allowed).take(255).collect(),
+    };
+    if host.is_empty() { Cow::Borrowed(otherwise) } else { host }
 }
+
+/// Room for the value of a Received field; few need more.
+const USUAL_OCTETS: usize = 256;
 
 /// What may stand in a comment without quoting, at most `most` characters of it.
 pub(super) fn comment(text: &str, most: usize) -> String {
@@ -277,7 +297,7 @@ mod tests {
 
     #[test]
     fn mapped_addresses_are_written_as_what_they_are() {
-        assert_eq!(literal("::ffff:192.0.2.1".parse().unwrap()), "[192.0.2.1]");
+        assert_eq!(Literal("::ffff:192.0.2.1".parse().unwrap()).to_string(), "[192.0.2.1]");
     }
 
     #[test]

@@ -13,6 +13,10 @@ pub const MAX_HEADER_OCTETS: usize = 1024 * 1024;
 /// Most header fields accepted.
 pub const MAX_FIELDS: usize = 10_000;
 
+/// Room that a header section begins with.
+const USUAL_OCTETS: usize = 2048;
+const USUAL_FIELDS: usize = 16;
+
 /// A header section and the places of its fields.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Header {
@@ -145,6 +149,10 @@ impl HeaderScanner {
     /// Takes the next octets of the message. Those of the body are passed over.
     pub fn push(&mut self, input: &[u8]) {
         let mut rest = input;
+        if self.octets.is_empty() && self.state == State::InHeader {
+            self.octets.reserve(input.len().min(USUAL_OCTETS));
+            self.fields.reserve(USUAL_FIELDS);
+        }
         while self.state == State::InHeader && !rest.is_empty() {
             let end = memchr(b'\n', rest).map_or(rest.len(), |at| at + 1);
             let (octets, others) = rest.split_at(end);
