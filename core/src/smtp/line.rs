@@ -1,5 +1,6 @@
 //! From octets to lines: the one read buffer of a connection.
 
+use bytes::BufMut;
 use memchr::memchr;
 
 /// Longest command line, in octets, line end included.
@@ -10,10 +11,10 @@ pub const MAX_LINE_OCTETS: usize = 4096;
 
 /// The read buffer of a connection, and the lines in it.
 ///
-/// Octets are put in through [`space`](Self::space) and [`filled`](Self::filled). Commands are taken out
+/// Octets are put in through [`space`](Self::space). Commands are taken out
 /// by [`next_line`](Self::next_line); the readers of message data take theirs from
 /// [`unread`](Self::unread) and say [`consume`](Self::consume), so that commands which were pipelined
-/// behind the data stay. An empty reader holds no memory after [`release`](Self::release).
+/// behind the data stay. An empty reader holds no more memory than is asked for after [`release`](Self::release).
 ///
 /// STARTTLS takes the reader by value ([`discard`](Self::discard)), and the encrypted connection begins with a
 /// new one: nothing that was sent in clear can be executed after the handshake (RFC 3207 section 6).
@@ -22,8 +23,6 @@ pub struct LineReader {
     buffer: Vec<u8>,
     /// Octets before this are used up.
     start: usize,
-    /// Octets from here on are not filled yet.
-    end: usize,
     /// Octets from `start` in which no LF was found.
     scanned: usize,
     /// Inside a line that is too long, whose beginning is already gone.
@@ -45,28 +44,26 @@ impl LineReader {
     /// An empty reader, without memory of its own.
     #[must_use]
     pub const fn new() -> Self {
-        Self { buffer: Vec::new(), start: 0, end: 0, scanned: 0, swallowing: false }
+        Self { buffer: Vec::new(), start: 0, scanned: 0, swallowing: false }
     }
 
-    /// Room for at least `octets` more, to be read into. Moves what is unread to the front, if need be.
+    /// Room for `octets` more, to be read into. Moves what is unread to the front, if need be.
     ///
     /// The buffer grows to what is unread and `octets`, and does not shrink before
     /// [`release`](Self::release).
-    pub fn space(&mut self, octets: usize) -> &mut [u8] {
-        if self.buffer.len() - self.end < octets {
-            self.buffer.copy_within(self.start..self.end, 0);
-            self.end -= self.start;
+    pub fn space(&mut self, octets: usize) -> impl BufMut {
+        if self.is_empty() || self.buffer.capacity() - self.buffer.len() < octets {
+            self.buffer.drain(..self.start);
             self.start = 0;
-            if self.buffer.len() - self.end < octets {
-                self.buffer.resize(self.end + octets, 0);
-            }
+            self.buffer.reserve_exact(octets);
         }
-        self.buffer.get_mut(self.end..).unwrap_or_default()
+        (&mut self.buffer).limit(octets)
     }
 
-    /// Says that the first `octets` of the space were filled.
-    pub fn filled(&mut self, octets: usize) {
-        self.end = (self.end + octets).min(self.buffer.len());
+    /// Takes back the last `octets` of what is unread, as if they had not come.
+    pub fn forget_last(&mut self, octets: usize) {
+        self.buffer.truncate(self.buffer.len().saturating_sub(octets).max(self.start));
+        self.scanned = self.scanned.min(self.unread().len());
     }
 
     /// Takes the next line.
@@ -74,9 +71,9 @@ impl LineReader {
     /// A line ends at LF; a CR before it is dropped. While a line is too long its octets are thrown away
     /// as they come, so a client cannot fill memory.
     pub fn next_line(&mut self) -> Line<'_> {
-        let fresh = self.buffer.get(self.start + self.scanned..self.end).unwrap_or_default();
+        let fresh = self.buffer.get(self.start + self.scanned..).unwrap_or_default();
         let Some(at) = memchr(b'\n', fresh) else {
-            self.scanned = self.end - self.start;
+            self.scanned += fresh.len();
             if self.swallowing || self.scanned >= MAX_LINE_OCTETS {
                 self.swallowing = true;
                 self.consume(self.scanned);
@@ -96,37 +93,35 @@ impl LineReader {
     /// What was read and not yet taken.
     #[must_use]
     pub fn unread(&self) -> &[u8] {
-        self.buffer.get(self.start..self.end).unwrap_or_default()
+        self.buffer.get(self.start..).unwrap_or_default()
     }
 
     /// Whether nothing is left to take.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
-        self.start == self.end
+        self.start == self.buffer.len()
     }
 
     /// Takes `octets` of what is unread.
     pub fn consume(&mut self, octets: usize) {
-        self.start = (self.start + octets).min(self.end);
+        // They stay in place: a line that was just taken is still borrowed from there.
+        self.start = (self.start + octets).min(self.buffer.len());
         self.scanned = 0;
-        if self.start == self.end {
-            // The octets stay in place: a line that was just taken is still borrowed from there.
-            self.start = 0;
-            self.end = 0;
-        }
     }
 
-    /// Gives the memory back when nothing is unread, as before a wait for a silent client.
-    pub fn release(&mut self) {
-        if self.is_empty() {
+    /// Gives the memory back when nothing is unread and it is more than `keep` octets; 0 as before a wait for a
+    /// silent client.
+    pub fn release(&mut self, keep: usize) {
+        if self.is_empty() && self.buffer.capacity() > keep {
             self.buffer = Vec::new();
+            self.start = 0;
         }
     }
 
     /// Ends the reader and throws away what is unread; gives the number of those octets, for the log.
     #[must_use = "clear text behind STARTTLS is an attack that should be logged"]
     pub fn discard(self) -> usize {
-        self.end - self.start
+        self.unread().len()
     }
 }
 
@@ -145,8 +140,7 @@ mod tests {
         while !rest.is_empty() {
             let (piece, others) = rest.split_at((*sizes.next().unwrap()).clamp(1, rest.len()));
             rest = others;
-            reader.space(piece.len())[..piece.len()].copy_from_slice(piece);
-            reader.filled(piece.len());
+            reader.space(piece.len()).put_slice(piece);
             loop {
                 match reader.next_line() {
                     Line::Whole(line) => lines.push(Some(line.to_vec())),
@@ -154,7 +148,7 @@ mod tests {
                     Line::NeedMore => break,
                 }
             }
-            assert!(reader.buffer.len() <= 2 * MAX_LINE_OCTETS + input.len().min(8192));
+            assert!(reader.buffer.capacity() <= 2 * MAX_LINE_OCTETS + input.len().min(8192));
         }
         (lines, reader)
     }
@@ -184,13 +178,11 @@ mod tests {
     fn an_endless_line_takes_no_memory_and_one_answer() {
         let mut reader = LineReader::new();
         for _ in 0..1000 {
-            reader.space(4096).fill(b'a');
-            reader.filled(4096);
+            reader.space(4096).put_bytes(b'a', 4096);
             assert_eq!(reader.next_line(), Line::NeedMore);
-            assert!(reader.buffer.len() <= 3 * MAX_LINE_OCTETS);
+            assert!(reader.buffer.capacity() <= 3 * MAX_LINE_OCTETS);
         }
-        reader.space(6)[..6].copy_from_slice(b"a\nQUIT");
-        reader.filled(6);
+        reader.space(6).put_slice(b"a\nQUIT");
         assert_eq!(reader.next_line(), Line::TooLong);
         assert_eq!(reader.next_line(), Line::NeedMore);
         assert_eq!(reader.unread(), b"QUIT");
@@ -199,14 +191,41 @@ mod tests {
     #[test]
     fn data_is_taken_and_what_follows_stays() {
         let mut reader = LineReader::new();
-        reader.space(64)[..18].copy_from_slice(b"BDAT 4\r\nabcdQUIT\r\n");
-        reader.filled(18);
+        reader.space(64).put_slice(b"BDAT 4\r\nabcdQUIT\r\n");
         assert_eq!(reader.next_line(), Line::Whole(b"BDAT 4"));
         assert!(reader.unread().starts_with(b"abcd"));
         reader.consume(4);
         assert_eq!(reader.next_line(), Line::Whole(b"QUIT"));
         assert!(reader.is_empty());
-        reader.release();
+        reader.release(0);
+        assert_eq!(reader.buffer.capacity(), 0);
+    }
+
+    #[test]
+    fn what_is_taken_back_was_never_there() {
+        let mut reader = LineReader::new();
+        reader.space(64).put_slice(b"NOOP\r\nQUIT\r\n");
+        assert_eq!(reader.next_line(), Line::Whole(b"NOOP"));
+        reader.forget_last(3);
+        assert_eq!(reader.next_line(), Line::NeedMore);
+        assert_eq!(reader.unread(), b"QUI");
+        reader.forget_last(2);
+        reader.space(64).put_slice(b"A\r\n");
+        assert_eq!(reader.next_line(), Line::Whole(b"QA"));
+        reader.forget_last(10);
+        assert!(reader.is_empty());
+    }
+
+    #[test]
+    fn a_buffer_that_is_not_too_large_is_used_again() {
+        let mut reader = LineReader::new();
+        reader.space(64).put_slice(b"NOOP\r\n");
+        let room = reader.buffer.capacity();
+        assert_eq!(reader.next_line(), Line::Whole(b"NOOP"));
+        reader.release(room);
+        assert_eq!(reader.space(room).remaining_mut(), room);
+        assert_eq!(reader.buffer.capacity(), room);
+        reader.release(room - 1);
         assert_eq!(reader.buffer.capacity(), 0);
     }
 

@@ -54,6 +54,7 @@ impl Incoming {
             self.block.clear();
             let unread = wire.reader().unread();
             let available = unread.len();
+            self.block.reserve(available);
             match reader.push(unread, &mut self.block) {
                 Progress::Done(taken) => {
                     wire.reader().consume(taken);

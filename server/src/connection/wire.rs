@@ -83,9 +83,9 @@ impl Wire {
     /// cut the wait short.
     pub(super) async fn fill(&mut self, room: usize, interruptible: bool) -> io::Result<Filled> {
         self.flush().await?;
-        if self.reader.is_empty() {
-            self.reader.release();
-        }
+        // Between transactions, where a client may be silent for long, a session has no buffer. Within one the buffer
+        // stays, unless it is larger than what is read next.
+        self.reader.release(if interruptible { 0 } else { room });
         if self.received > self.limits.transfer_limit {
             return Ok(Filled::Flooded);
         }
@@ -94,12 +94,11 @@ impl Wire {
         // One octet beyond the limit is read, to know that there was one.
         let left = self.limits.transfer_limit.saturating_sub(self.received).saturating_add(1);
         let room_left = usize::try_from(left).unwrap_or(usize::MAX).min(room);
-        let space = self.reader.space(room_left);
-        let space = space.get_mut(..room_left.max(1)).unwrap_or_default();
+        let mut space = self.reader.space(room_left.max(1));
         let expiry = Expiry::of(&self.limits, waiting_since, self.began);
         let outcome = tokio::select! {
             biased;
-            read = stream.read(space) => Ok(read?),
+            read = stream.read_buf(&mut space) => Ok(read?),
             late = expiry.wait(&mut self.timer) => Err(late),
             () = draining(&mut self.drain), if interruptible => Err(Filled::Draining),
         };
@@ -109,9 +108,10 @@ impl Wire {
                 self.received = self.received.saturating_add(octets as u64);
                 // What lies within the limit is still executed; the next wait ends with the flood.
                 let excess = self.received.saturating_sub(self.limits.transfer_limit);
-                let octets = octets.saturating_sub(usize::try_from(excess).unwrap_or(usize::MAX));
-                self.reader.filled(octets);
-                Ok(if octets > 0 { Filled::Some } else { Filled::Flooded })
+                let excess = usize::try_from(excess).unwrap_or(usize::MAX).min(octets);
+                drop(space);
+                self.reader.forget_last(excess);
+                Ok(if octets > excess { Filled::Some } else { Filled::Flooded })
             }
             Err(filled) => Ok(filled),
         }
@@ -190,10 +190,12 @@ impl Wire {
             .await
             .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
         // The buffer of the reader, since one of our own would make every idle session larger.
-        let rest = self.reader.space(FAREWELL_OCTETS);
+        let reader = &mut self.reader;
         let farewell = async {
             for _ in 0..FAREWELL_READS {
-                if !matches!(stream.read(rest).await, Ok(octets) if octets > 0) {
+                reader.consume(reader.unread().len());
+                let mut rest = reader.space(FAREWELL_OCTETS);
+                if !matches!(stream.read_buf(&mut rest).await, Ok(octets) if octets > 0) {
                     break;
                 }
             }

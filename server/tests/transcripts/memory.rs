@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::BufMut as _;
 use jiff::Timestamp;
 use postern_core::message::draft::{Draft, Piece};
 use postern_core::message::header::HeaderScanner;
@@ -239,8 +240,7 @@ impl Peer for Memory {
         let left = connection.session.limits().transfer_limit.saturating_sub(connection.octets);
         let within = octets.len().min(usize::try_from(left).unwrap_or(usize::MAX));
         connection.octets += octets.len() as u64;
-        connection.reader.space(within)[..within].copy_from_slice(&octets[..within]);
-        connection.reader.filled(within);
+        connection.reader.space(within).put_slice(&octets[..within]);
         self.run()?;
         match within < octets.len() && !matches!(self.connection.mode, Mode::Over) {
             true => self.tell(Event::Flooded),
