@@ -20,13 +20,20 @@ pub(super) struct HopPool {
     opener: Arc<Opener>,
     permits: Arc<Semaphore>,
     /// The most recently used is last and is taken first, so that those in excess grow old.
-    idle: Mutex<Vec<Idle>>,
+    idle: Mutex<IdleConnections>,
     /// Until when the address is only a last resort, because it did not answer.
     down_until: Mutex<Option<Instant>>,
     /// The route is gone: nothing is kept any more.
     retired: AtomicBool,
     /// Tells the reaper that there is something to watch.
     watched: Arc<Notify>,
+}
+
+#[derive(Debug, Default)]
+struct IdleConnections {
+    list: Vec<Idle>,
+    /// The reaper will look at them by itself before one is too old.
+    is_watched: bool,
 }
 
 #[derive(Debug)]
@@ -133,12 +140,15 @@ impl HopPool {
     /// Closes what has been idle for too long; says when to look again.
     pub(super) fn reap(&self, now: Instant) -> Option<Instant> {
         self.close(|idle| now.duration_since(idle.since) >= self.limits.idle);
-        lock(&self.idle).iter().map(|idle| idle.since + self.limits.idle).min()
+        let mut idle = lock(&self.idle);
+        let next = idle.list.iter().map(|idle| idle.since + self.limits.idle).min();
+        idle.is_watched = next.is_some();
+        next
     }
 
     fn close(&self, goes: impl Fn(&Idle) -> bool) {
         // Parting writes to sockets, which is not done under the lock.
-        let gone: Vec<Idle> = lock(&self.idle).extract_if(.., |idle| goes(idle)).collect();
+        let gone: Vec<Idle> = lock(&self.idle).list.extract_if(.., |idle| goes(idle)).collect();
         for idle in gone {
             idle.connection.talk.part();
         }
@@ -146,8 +156,8 @@ impl HopPool {
 
     fn take_idle(&self, hostname: &str) -> Option<Idle> {
         let mut idle = lock(&self.idle);
-        let place = idle.iter().rposition(|idle| *idle.connection.hostname == *hostname)?;
-        Some(idle.remove(place))
+        let place = idle.list.iter().rposition(|idle| *idle.connection.hostname == *hostname)?;
+        Some(idle.list.remove(place))
     }
 
     fn keep(&self, connection: Connection) {
@@ -158,8 +168,9 @@ impl HopPool {
             connection.talk.part();
             return;
         }
-        idle.push(Idle { connection, since: Instant::now() });
-        if idle.len() == 1 {
+        idle.list.push(Idle { connection, since: Instant::now() });
+        // What comes later is too old later, so the reaper is only woken when it has nothing to wait for here.
+        if !std::mem::replace(&mut idle.is_watched, true) {
             self.watched.notify_one();
         }
     }

@@ -105,8 +105,8 @@ async fn reap(state: Weak<Mutex<State>>, watched: Arc<Notify>) {
         let next = routes.iter().filter_map(|route| route.reap(now)).min();
         drop(routes);
         match next {
-            // What comes to be idle meanwhile expires later than `next`, unless its route has a shorter
-            // limit; the notice covers that.
+            // What comes to be idle meanwhile at a pool that was looked at expires later than `next`; the notice
+            // is for other pools.
             Some(next) => tokio::select! {
                 () = sleep_until(next) => {}
                 () = watched.notified() => {}
