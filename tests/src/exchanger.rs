@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use anyhow::{Result, anyhow, ensure};
 
 use crate::client::{Client, Reply};
-use crate::gate::Gate;
+use crate::gate::{Gate, Launch};
 use crate::maildir::Maildir;
 use crate::manifests::{Folder, object, open_domain};
 use crate::port::Port;
@@ -25,6 +25,14 @@ impl Exchanger {
     /// # Errors
     /// When it does not become ready.
     pub fn start(dns: SocketAddr, sender_auth: &str, more: &str) -> Result<Self> {
+        Self::launch(dns, sender_auth, more, &Launch::default())
+    }
+
+    /// As [`Self::start`], in a particular way.
+    ///
+    /// # Errors
+    /// As for [`Self::start`].
+    pub fn launch(dns: SocketAddr, sender_auth: &str, more: &str, how: &Launch<'_>) -> Result<Self> {
         let port = Port::reserve()?;
         let objects = [
             object(
@@ -50,7 +58,7 @@ impl Exchanger {
             more.to_owned(),
         ];
         let folder = Folder::with(&[("objects.yaml", objects.concat())])?;
-        let gate = Gate::start(folder.path())?;
+        let gate = Gate::launch(folder.path(), how)?;
         Ok(Self { gate, _folder: folder, port })
     }
 

@@ -1,7 +1,7 @@
 //! A small HTTP server for hooks: it answers by the path, says exactly what it is told, and remembers what it was asked.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread;
@@ -49,7 +49,18 @@ impl HttpServer {
     /// # Errors
     /// When there is no port.
     pub fn start(answer: impl Fn(&Request) -> Answer + Send + Sync + 'static) -> Result<Self> {
-        let listener = TcpListener::bind("127.0.0.1:0")?;
+        Self::start_on(Ipv4Addr::LOCALHOST, answer)
+    }
+
+    /// The same on another address of this machine.
+    ///
+    /// # Errors
+    /// When there is no port.
+    pub fn start_on(
+        ip: Ipv4Addr,
+        answer: impl Fn(&Request) -> Answer + Send + Sync + 'static,
+    ) -> Result<Self> {
+        let listener = TcpListener::bind((ip, 0))?;
         let (life, ended) = mpsc::channel();
         let server = Self {
             address: listener.local_addr()?,

@@ -142,7 +142,18 @@ impl Milter {
     /// # Errors
     /// When it cannot listen.
     pub fn start(script: impl Fn(&Told) -> Option<Reaction> + Send + Sync + 'static) -> Result<Self> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("the milter cannot listen")?;
+        Self::start_on(Ipv4Addr::LOCALHOST, script)
+    }
+
+    /// As [`Self::start`], on another address of this machine.
+    ///
+    /// # Errors
+    /// As for [`Self::start`].
+    pub fn start_on(
+        ip: Ipv4Addr,
+        script: impl Fn(&Told) -> Option<Reaction> + Send + Sync + 'static,
+    ) -> Result<Self> {
+        let listener = TcpListener::bind((ip, 0)).context("the milter cannot listen")?;
         let address = listener.local_addr()?;
         let accept = move || listener.accept().map(|(stream, _)| Box::new(stream) as Box<dyn Socket>);
         Ok(Self::run(script, accept, Some(address), Wake::Tcp(address)))

@@ -1,5 +1,6 @@
 //! Jaeger, which takes spans and tells them again.
 
+mod hook;
 mod trace;
 
 use std::env;
@@ -11,6 +12,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use tempfile::TempDir;
 
+pub use self::hook::audited;
 pub use self::trace::{Span, Trace};
 use crate::gate::get;
 use crate::port::Port;
@@ -31,8 +33,12 @@ impl Jaeger {
     /// Starts one on loopback; nothing, where it was not built (`tests/cluster/build jaeger`).
     ///
     /// # Errors
-    /// When it does not start, or with `POSTERN_TEST_REQUIRE_PEERS=1` is not there.
+    /// When it does not start, or is not there with `POSTERN_TEST_REQUIRE_PEERS=1` and without `POSTERN_TEST_NO_JAEGER=1`, which
+    /// `tests/run` sets where nothing can build it.
     pub fn start() -> Result<Option<Self>> {
+        if env::var_os("POSTERN_TEST_NO_JAEGER").is_some() {
+            return Ok(None);
+        }
         let Some(binary) = binary() else {
             require::skip("Jaeger is not built: tests/cluster/build jaeger")?;
             return Ok(None);
@@ -89,6 +95,24 @@ impl Jaeger {
         found.with_context(|| match last {
             Some(trace) => format!("trace {id}:\n{}", trace.outline()),
             None => format!("there is no trace {id}"),
+        })
+    }
+
+    /// A complete trace of a service whose first span has this name.
+    ///
+    /// # Errors
+    /// When there never is one.
+    pub fn find(&self, service: &str, operation: &str) -> Result<Trace> {
+        wait::until(operation, PATIENCE, || {
+            let path = format!("/api/traces?service={service}&operation={operation}&limit=20");
+            let (_, body) = get(self.query, &path)?;
+            let answer: Value = serde_json::from_str(&body)?;
+            let traces = answer.get("data").and_then(Value::as_array).cloned().unwrap_or_default();
+            let traces: Vec<Trace> = traces
+                .into_iter()
+                .map(|trace| Trace::read(&serde_json::json!({"data": [trace]})))
+                .collect::<Result<_>>()?;
+            Ok(traces.into_iter().find(|trace| trace.is_connected() && trace.spans.len() > 3))
         })
     }
 

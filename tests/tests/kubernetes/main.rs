@@ -9,6 +9,7 @@ mod operators;
 mod policy;
 mod scale;
 mod status;
+mod traces;
 
 use std::net::SocketAddr;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};

@@ -6,6 +6,11 @@ use postern_tests::site::Site;
 
 /// A gate with these objects that sends its spans there.
 pub(crate) fn traced(objects: &str, endpoint: &str, more: &[(&'static str, &str)]) -> Result<Site> {
+    Site::launch(objects, &tracing(endpoint, more))
+}
+
+/// How a gate is started that sends its spans there.
+pub(crate) fn tracing(endpoint: &str, more: &[(&'static str, &str)]) -> Launch<'static> {
     let mut environment = vec![
         ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.to_owned()),
         ("OTEL_BSP_SCHEDULE_DELAY", "100".to_owned()),
@@ -13,7 +18,7 @@ pub(crate) fn traced(objects: &str, endpoint: &str, more: &[(&'static str, &str)
     ];
     environment.extend(more.iter().map(|(name, value)| (*name, (*value).to_owned())));
     let arguments = vec!["--log-format".into(), "json".into()];
-    Site::launch(objects, &Launch { environment, arguments, ..Launch::default() })
+    Launch { environment, arguments, ..Launch::default() }
 }
 
 /// The id at the end of a refusal.

@@ -1,18 +1,21 @@
 //! The tree of spans.
 
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use postern_tests::client::{Client, letter};
+use postern_tests::exchanger::{Exchanger, all_checks};
 use postern_tests::hop::{Hop, Protocol};
-use postern_tests::http::{Answer, HttpServer, Request, post};
-use postern_tests::jaeger::{Jaeger, Trace};
+use postern_tests::http::{Answer, HttpServer};
+use postern_tests::jaeger::{Jaeger, Trace, audited};
 use postern_tests::manifests::{no_session_limits, object, relay};
 use postern_tests::milter::Milter;
+use postern_tests::peers::nsd::Nsd;
+use postern_tests::require;
 use postern_tests::site::Site;
-use serde_json::json;
 
-use crate::bench::{id_of, traced};
+use crate::bench::{id_of, traced, tracing};
 
 /// All kinds of filters, at the stages where they are usual.
 fn objects(milter: &Milter, hook: &HttpServer, hop: &Hop) -> String {
@@ -25,33 +28,6 @@ fn objects(milter: &Milter, hook: &HttpServer, hop: &Hop) -> String {
         object("MtaHook", "audit", &format!("{{url: \"{}\"}}", hook.url("audit"))),
     ]
     .concat()
-}
-
-/// A hook that makes a span of its own, below the one that it is told.
-fn hook(collector: String) -> Result<HttpServer> {
-    HttpServer::start(move |request: &Request| {
-        let parent = request.header("traceparent").unwrap_or_default().to_owned();
-        if let Err(error) = tell(&collector, &parent) {
-            return Answer::Raw(format!("HTTP/1.1 500 {error}\r\n\r\n").into_bytes());
-        }
-        Answer::Json("{\"action\": \"accept\"}".to_owned())
-    })
-}
-
-fn tell(collector: &str, parent: &str) -> Result<()> {
-    let [_, trace, span, _] = parent.split('-').collect::<Vec<_>>()[..] else {
-        anyhow::bail!("no traceparent: {parent}");
-    };
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?.as_nanos().to_string();
-    let name = json!({"key": "service.name", "value": {"stringValue": "audit"}});
-    let span = json!({
-        "traceId": trace, "spanId": "00000000000000aa", "parentSpanId": span, "name": "audited", "kind": 2,
-        "startTimeUnixNano": now, "endTimeUnixNano": now,
-    });
-    let body = json!({"resourceSpans": [{
-        "resource": {"attributes": [name]}, "scopeSpans": [{"spans": [span]}],
-    }]});
-    post(collector, "/v1/traces", &body)
 }
 
 fn send(site: &Site) -> Result<()> {
@@ -69,7 +45,10 @@ fn send(site: &Site) -> Result<()> {
 /// The queue id in the Received field of what the hop has.
 fn queue_id(hop: &Hop) -> Result<String> {
     let stored = hop.stored();
-    let message = &stored.first().context("nothing was handed on")?.message;
+    queue_id_of(&stored.first().context("nothing was handed on")?.message)
+}
+
+fn queue_id_of(message: &[u8]) -> Result<String> {
     let text = String::from_utf8_lossy(message).into_owned();
     let mut words = text.split_whitespace().skip_while(|word| *word != "id").skip(1);
     words.next().map(|id| id.trim_end_matches(';').to_owned()).with_context(|| format!("no id in {text}"))
@@ -128,12 +107,17 @@ fn is_one_message(trace: &Trace) -> Result<()> {
 }
 
 fn one_message_is_one_trace(jaeger: &Jaeger, endpoint: &str, protocol: &str) -> Result<()> {
-    let (milter, hop, hook) = (Milter::start(|_| None)?, Hop::start(Protocol::Smtp)?, hook(jaeger.http())?);
+    let (milter, hop, hook) =
+        (Milter::start(|_| None)?, Hop::start(Protocol::Smtp)?, audited(Ipv4Addr::LOCALHOST, jaeger.http())?);
     let more = [("OTEL_EXPORTER_OTLP_PROTOCOL", protocol)];
     let site = traced(&objects(&milter, &hook, &hop), endpoint, &more)?;
     send(&site)?;
     let trace = jaeger.trace(&queue_id(&hop)?, |trace| trace.spans.len() >= 11)?;
     is_one_message(&trace)?;
+    // For the picture in the documents (tests/draw-trace).
+    if let Some(file) = std::env::var_os("POSTERN_KEEP_TRACE") {
+        std::fs::write(file, jaeger.raw(&queue_id(&hop)?)?.unwrap_or_default().to_string())?;
+    }
     let told = milter.told().iter().any(|told| told.to_string().contains("|{traceparent}|00-"));
     ensure!(told, "the milter was not told where it is");
     // The connection is a trace of its own, which the transaction leads to.
@@ -252,3 +236,46 @@ fn sampling_takes_a_part_and_tells_hooks_so() -> Result<()> {
     ensure!(status.success(), "{status}");
     Ok(())
 }
+
+#[test]
+fn a_question_of_dns_is_a_span_when_it_leaves_the_process() -> Result<()> {
+    if !require::peers(&["nsd"])? {
+        return Ok(());
+    }
+    let Some(jaeger) = Jaeger::start()? else { return Ok(()) };
+    let dns = Nsd::start(WORLD)?;
+    let how = tracing(&jaeger.http(), &[]);
+    let site = Exchanger::launch(dns.address(), &all_checks("relaxed"), "", &how)?;
+    let mut traces = Vec::new();
+    for local in ["anna", "otto"] {
+        let mut client = site.client("192.0.2.1")?;
+        client.expect("EHLO mx.example.org", "250")?;
+        client.envelope("bob@example.org", &[&format!("{local}@example.test")])?;
+        ensure!(client.message(&letter(local, 200))?.is("250 2.0.0"));
+        client.quit();
+        let id = queue_id_of(&site.stored(local)?)?;
+        traces.push(jaeger.trace(&id, |trace| trace.named("smtp.transaction").count() == 1)?);
+    }
+    let [asking, knowing] = &traces[..] else { bail!("{traces:?}") };
+    for check in ["auth.iprev", "auth.spf", "auth.dkim", "auth.arc", "auth.dmarc"] {
+        for trace in &traces {
+            ensure!(!trace.one(check)?.tag("postern.verdict").is_empty(), "{check}");
+        }
+    }
+    assert_eq!(asking.one("auth.spf")?.tag("postern.verdict"), "pass");
+    ensure!(asking.named("dns.query").count() >= 3, "{}", asking.outline());
+    for query in asking.named("dns.query") {
+        ensure!(asking.parent_of(query).starts_with("auth."), "{}", asking.outline());
+        ensure!(!query.tag("dns.question.name").is_empty(), "{query:?}");
+    }
+    assert_eq!(knowing.named("dns.query").count(), 0, "{}", knowing.outline());
+    Ok(())
+}
+
+const WORLD: &str = "\
+example.org. IN TXT \"v=spf1 ip4:192.0.2.1 -all\"
+_dmarc.example.org. IN TXT \"v=DMARC1; p=none\"
+mx.example.org. IN A 192.0.2.1
+mx.example.org. IN TXT \"v=spf1 a -all\"
+1.2.0.192.in-addr.arpa. IN PTR mx.example.org.
+";
