@@ -16,6 +16,7 @@ pub mod generate;
 pub mod kinds;
 mod load;
 mod node;
+mod policy_test;
 pub mod sieve;
 mod suggest;
 pub mod value;
@@ -28,4 +29,5 @@ pub use load::{
     ConfigMap, Object, ObjectSet, REVISION_FILE, SecretObject, digest, read_folder, read_json, read_objects,
     read_yaml, revision_file,
 };
+pub use policy_test::schema as policy_test_schema;
 pub use yaml_out::{WriteError, to_yaml};

@@ -9,6 +9,8 @@ use jiff::SignedDuration;
 use postern_core::policy::route::HopAddress;
 use postern_core::smtp::address::{Address, ReversePath};
 
+use crate::policy_diff::command::Diff;
+use crate::policy_test::command::Test;
 use crate::simulate::command::Simulate;
 
 /// The mail gate of a Kubernetes cluster.
@@ -29,6 +31,10 @@ pub enum Command {
     Check(Check),
     /// Run one session with the policy of a folder, without a network, and tell why it went as it did.
     Simulate(Box<Simulate>),
+    /// Run the tests that stand beside the policy of a folder.
+    Test(Test),
+    /// Show which recorded sessions two policies would treat differently.
+    Diff(Diff),
     /// Send one small message to a server, and show what it says.
     Probe(Probe),
 }

@@ -20,6 +20,8 @@ pub mod listener;
 pub mod lookup_files;
 pub mod message;
 pub mod metrics;
+pub mod policy_diff;
+pub mod policy_test;
 pub mod probe;
 pub mod reload;
 pub mod sender_auth;

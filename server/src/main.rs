@@ -8,11 +8,13 @@ use clap::Parser;
 use postern_server::check::Findings;
 use postern_server::cli::{Check, Cli, Command, LogFormat, ManifestOrigin, Probe, Serve};
 use postern_server::folder::Folder;
+use postern_server::policy_diff::command::{Diff, DiffError};
+use postern_server::policy_test::command::{Test, TestError};
 use postern_server::reload::StartError;
 use postern_server::serve::ServeError;
 use postern_server::simulate::PolicyError;
-use postern_server::simulate::command::{self, BAD_INPUT, Simulate, SimulateError};
-use postern_server::{connection, probe, serve};
+use postern_server::simulate::command::{BAD_INPUT, Simulate, SimulateError};
+use postern_server::{connection, policy_diff, policy_test, probe, serve, simulate};
 use postern_trace::lines::{self, Form};
 
 #[global_allocator]
@@ -27,6 +29,8 @@ fn main() -> ExitCode {
         Command::Serve(options) => run(options),
         Command::Check(options) => check(options),
         Command::Simulate(options) => simulate(options),
+        Command::Test(options) => test(options),
+        Command::Diff(options) => diff(options),
         Command::Probe(options) => send_probe(options),
     };
     done.unwrap_or_else(|error| {
@@ -72,15 +76,48 @@ fn check(options: &Check) -> anyhow::Result<ExitCode> {
 }
 
 fn simulate(options: &Simulate) -> anyhow::Result<ExitCode> {
-    // Scripts wait for their answers on threads of their own, so one thread is enough here.
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("no runtime")?;
-    Ok(runtime.block_on(command::simulate(options)).unwrap_or_else(|error| {
-        if let SimulateError::Policy(PolicyError::Faults { faults, .. }) = &error {
-            faults.iter().for_each(|fault| complain(&format!("error: {fault}")));
+    Ok(alone()?.block_on(simulate::command::simulate(options)).unwrap_or_else(|error| {
+        if let SimulateError::Policy(error) = &error {
+            complain_of_policy(error);
         }
-        complain(&format!("postern: {error}"));
-        ExitCode::from(BAD_INPUT)
+        bad_input(&error)
     }))
+}
+
+fn test(options: &Test) -> anyhow::Result<ExitCode> {
+    Ok(alone()?.block_on(policy_test::command::test(options)).unwrap_or_else(|error| {
+        match &error {
+            TestError::Policy(error) => complain_of_policy(error),
+            TestError::Tests(faults) => faults.iter().for_each(|fault| complain(&format!("error: {fault}"))),
+            _ => {}
+        }
+        bad_input(&error)
+    }))
+}
+
+fn diff(options: &Diff) -> anyhow::Result<ExitCode> {
+    Ok(alone()?.block_on(policy_diff::command::diff(options)).unwrap_or_else(|error| {
+        if let DiffError::Policy(error) = &error {
+            complain_of_policy(error);
+        }
+        bad_input(&error)
+    }))
+}
+
+/// A runtime for a command: scripts wait for their answers on threads of their own, so one thread is enough.
+fn alone() -> anyhow::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().context("no runtime")
+}
+
+fn complain_of_policy(error: &PolicyError) {
+    if let PolicyError::Faults { faults, .. } = error {
+        faults.iter().for_each(|fault| complain(&format!("error: {fault}")));
+    }
+}
+
+fn bad_input(error: &dyn std::error::Error) -> ExitCode {
+    complain(&format!("postern: {error}"));
+    ExitCode::from(BAD_INPUT)
 }
 
 fn send_probe(options: &Probe) -> anyhow::Result<ExitCode> {

@@ -16,6 +16,7 @@ pub mod lookup;
 pub mod milter;
 pub mod outbound_strategy;
 pub mod pipe;
+pub mod policy_test;
 pub mod route;
 pub mod sender_auth;
 pub mod settings;

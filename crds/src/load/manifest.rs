@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::object::{Object, ObjectSet, Source};
+use super::object::{Object, ObjectSet, Source, TestDocument};
 use super::secrets::{ConfigMap, SecretObject};
 use crate::fault::{Fault, FaultClass, ObjectRef};
+use crate::kinds::policy_test::PolicyTestSpec;
 use crate::kinds::{API_VERSION, Cardinality, KindSpec, SINGLETON_NAME, for_each_kind};
 use crate::node::{
     Node, Path, SourceFile, Step, Trail, Value, YamlFault, decode, from_json, read_documents, shortened,
@@ -73,6 +74,10 @@ impl Reading {
     }
 
     fn document(&mut self, document: Node, file: Option<Arc<SourceFile>>) {
+        if document.get("kind").and_then(Node::text) == Some(PolicyTestSpec::KIND) {
+            self.set.tests.push(TestDocument { file, document: Arc::new(document) });
+            return;
+        }
         let mut manifest = Manifest { document: Arc::new(document), file, object: None };
         let Some(kind) = manifest.kind(&mut self.faults) else { return };
         let Some(name) = manifest.name(&mut self.faults) else { return };
@@ -104,6 +109,29 @@ impl Reading {
             "Secret" => self.set.secrets.push(SecretObject::read(name, &manifest.document, wrong)),
             _ => self.set.config_maps.push(ConfigMap::read(name, &manifest.document, wrong)),
         }
+    }
+}
+
+impl ObjectSet {
+    /// The documents of tests as objects, and what is wrong with their shape.
+    pub(crate) fn read_tests(&self) -> (Vec<Object<PolicyTestSpec>>, Vec<Fault>) {
+        let (mut tests, mut faults) = (Vec::<Object<PolicyTestSpec>>::new(), Vec::new());
+        for TestDocument { file, document } in &self.tests {
+            let mut manifest = Manifest { document: Arc::clone(document), file: file.clone(), object: None };
+            if document.get("apiVersion").and_then(Node::text) != Some(API_VERSION) {
+                manifest.report(&mut faults, &["apiVersion"], format!("expected `{API_VERSION}`"), None);
+                continue;
+            }
+            let Some(name) = manifest.name(&mut faults) else { continue };
+            manifest.object = Some(ObjectRef { kind: PolicyTestSpec::KIND.into(), name: Arc::clone(&name) });
+            if tests.iter().any(|test| test.name == name) {
+                let message = "there is a test of this name already".to_owned();
+                faults.push(manifest.name_fault(FaultClass::Conflict, message));
+            } else if manifest.is_welcome::<PolicyTestSpec>(&name, true, &mut faults) {
+                tests.extend(manifest.decode(name, &mut faults));
+            }
+        }
+        (tests, faults)
     }
 }
 

@@ -37,6 +37,13 @@ pub(crate) struct Source {
     pub(crate) untrusted: Vec<Path>,
 }
 
+/// A document of `MtaPolicyTest`, as it was read.
+#[derive(Debug)]
+pub(crate) struct TestDocument {
+    pub(crate) file: Option<Arc<SourceFile>>,
+    pub(crate) document: Arc<Node>,
+}
+
 impl Source {
     /// A fault of the object at `path`, still without words. `at_key` blames the key, not what is under it.
     pub(crate) fn fault(
@@ -198,6 +205,8 @@ macro_rules! object_set {
             pub secrets: Vec<SecretObject>,
             /// ConfigMaps that stand beside the objects.
             pub config_maps: Vec<ConfigMap>,
+            /// Documents of tests, which are none of the objects and are not even decoded with them.
+            pub(crate) tests: Vec<TestDocument>,
         }
 
         impl ObjectSet {

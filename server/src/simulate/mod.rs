@@ -14,6 +14,7 @@ mod diff;
 mod filters;
 mod handed;
 pub mod message;
+mod outcome;
 pub mod paint;
 pub mod recording;
 pub mod report;
@@ -23,6 +24,7 @@ pub mod stubs;
 mod tests;
 mod text;
 pub mod visit;
+mod words;
 mod world;
 
 use std::io;
@@ -129,7 +131,20 @@ impl Simulator {
     /// # Errors
     /// When the policy lacks what the session is about.
     pub async fn run(&self, visit: &Visit, outside: &Outside) -> Result<Course, VisitError> {
-        run::run(&self.gate, &self.snapshot, visit, outside, Timestamp::now()).await
+        self.run_at(visit, outside, Timestamp::now()).await
+    }
+
+    /// As [`run`](Self::run), as if it were then.
+    ///
+    /// # Errors
+    /// As for [`run`](Self::run).
+    pub async fn run_at(
+        &self,
+        visit: &Visit,
+        outside: &Outside,
+        now: Timestamp,
+    ) -> Result<Course, VisitError> {
+        run::run(&self.gate, &self.snapshot, visit, outside, now).await
     }
 }
 

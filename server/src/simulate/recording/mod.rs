@@ -4,6 +4,7 @@
 //! everything that an answer may depend on, so that one file can hold the answers to many sessions.
 
 mod answer;
+mod parts;
 mod verdict;
 
 use std::collections::BTreeMap;
@@ -13,8 +14,9 @@ use std::{fs, io};
 use serde::{Deserialize, Serialize};
 
 pub use self::answer::Recorded;
-pub use self::verdict::{AddressRecord, ChangeRecord, ReplyRecord, VerdictRecord};
-pub(crate) use self::verdict::{as_lines, mail_words};
+pub use self::parts::{AddressRecord, ReplyRecord};
+pub(crate) use self::parts::{as_lines, mail_words};
+pub use self::verdict::{ChangeRecord, VerdictRecord};
 
 /// A set of answers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
