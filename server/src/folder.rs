@@ -180,21 +180,6 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_served_is_a_fault() {
-        let directory = "---\napiVersion: mta.postern.dev/v1alpha1\nkind: MtaDirectory\n\
-                         metadata: {name: people}\n\
-                         spec: {type: Oidc, issuer: 'https://issuer.example', audience: gate}\n";
-        let (_directory, folder) = folder(&format!("{LISTENER}{directory}"));
-        let loaded = folder.load().unwrap();
-        assert!(loaded.policy.is_none());
-        let [fault] = &loaded.faults[..] else { panic!("{:?}", loaded.faults) };
-        assert_eq!(
-            fault.to_string(),
-            "MtaDirectory/people spec.type: this version of Postern cannot do that yet"
-        );
-    }
-
-    #[test]
     fn a_fault_leaves_no_policy() {
         let (_directory, folder) = folder(&LISTENER.replace("bind:", "bnid:"));
         let loaded = folder.load().unwrap();

@@ -282,19 +282,17 @@ mod tests {
     }
 
     #[test]
+    fn a_request_of_http_is_the_end() {
+        for line in ["GET / HTTP/1.1", "POST /mail HTTP/1.0", "PRI * HTTP/2.0"] {
+            let refusal = Command::parse(line.as_bytes(), Utf8Addresses::Refused).unwrap_err();
+            assert_eq!(refusal.reply, Reply::NOT_HTTP, "{line}");
+        }
+    }
+
+    #[test]
     fn unknown_glued_and_empty_lines_are_500() {
-        for line in [
-            "",
-            "   ",
-            "DATA_",
-            "DATA\r",
-            "DATA\0",
-            "\0DATA",
-            "MAILFROM:<a@b>",
-            "XCLIENT A=B",
-            "GET / HTTP/1.1",
-            "é",
-        ] {
+        for line in ["", "   ", "DATA_", "DATA\r", "DATA\0", "\0DATA", "MAILFROM:<a@b>", "XCLIENT A=B", "é"]
+        {
             assert_eq!(refused(line), "500 5.5.1", "{line:?}");
             assert_eq!(parse(line).unwrap_err().verb, None);
         }
