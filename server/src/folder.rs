@@ -5,20 +5,24 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use postern_core::policy::Policy;
+use postern_core::policy::settings::Settings;
+use postern_core::policy::table::Table;
 use postern_crds::{
     Fault, FaultClass, LoadOptions, ObjectRef, ObjectSet, Origin, REVISION_FILE, compile, read_folder,
 };
 
-use crate::lookup_files::LookupFiles;
+use crate::geo::{Geo, GeoDatabase, GeoField};
 use crate::reload::{Loaded, Source};
 use crate::status::ObjectInForce;
+use crate::watched_files::WatchedFiles;
 
 /// A folder of manifests, read by the one loader there is.
 #[derive(Debug, Clone)]
 pub struct Folder {
     path: PathBuf,
     options: LoadOptions,
-    tables: Arc<LookupFiles>,
+    tables: Arc<WatchedFiles<Table>>,
+    databases: Arc<WatchedFiles<GeoDatabase>>,
 }
 
 impl Folder {
@@ -26,7 +30,7 @@ impl Folder {
     #[must_use]
     pub fn new(path: PathBuf, pipe_dir: Option<PathBuf>) -> Self {
         let options = LoadOptions { pipe_dir, base: Some(path.clone()), ..LoadOptions::default() };
-        Self { path, options, tables: Arc::default() }
+        Self { path, options, tables: Arc::default(), databases: Arc::default() }
     }
 
     /// The same folder, filled by the operator.
@@ -44,29 +48,67 @@ impl Folder {
         for lookup in &set.lookups {
             let Some(file) = &lookup.spec.file else { continue };
             let namespace = lookup.spec.namespace.as_deref().unwrap_or(&lookup.name);
-            match self.tables.table(Path::new(file)) {
+            match self.tables.read(Path::new(file)) {
                 Ok(table) => policy.lookups.namespace(namespace).attach(table),
-                Err(error) => faults.push(Fault {
-                    class: FaultClass::Own,
-                    object: Some(ObjectRef { kind: "MtaLookup".into(), name: Arc::clone(&lookup.name) }),
-                    path: "spec.file".to_owned(),
-                    file: None,
-                    line: None,
-                    column: None,
-                    message: error.to_string(),
-                    position_in_source: None,
-                    suggestion: None,
-                }),
+                Err(error) => faults.push(fault("MtaLookup", &lookup.name, "spec.file", &error)),
             }
         }
-        self.tables.keep(&files_of(set));
+        self.tables.keep(&tables_of(set));
         faults
+    }
+
+    /// Reads the databases of networks; one that cannot be read is a fault of the settings.
+    fn geo(&self, set: &ObjectSet, settings: &Settings) -> (Geo, Vec<Fault>) {
+        let mut faults = Vec::new();
+        let mut read = |file: Option<&Path>, field: GeoField| {
+            let file = file?;
+            let database = self.databases.read(file).map_err(|error| error.to_string());
+            let fitting = database.and_then(|database| match database.knows(field) {
+                true => Ok(database),
+                false => Err(format!("{}: no record has {}", file.display(), field.name())),
+            });
+            fitting
+                .map_err(|error| {
+                    let name = set.settings.first().map_or_else(|| Arc::from(""), |it| Arc::clone(&it.name));
+                    faults.push(fault("MtaSettings", &name, field.path(), &error));
+                })
+                .ok()
+        };
+        let geo = Geo {
+            systems: read(settings.geo_asn_file.as_deref(), GeoField::System),
+            countries: read(settings.geo_country_file.as_deref(), GeoField::Country),
+        };
+        self.databases.keep(&databases_of(set));
+        (geo, faults)
+    }
+}
+
+fn fault(kind: &'static str, name: &Arc<str>, path: &str, message: &dyn ToString) -> Fault {
+    Fault {
+        class: FaultClass::Own,
+        object: Some(ObjectRef { kind: kind.into(), name: Arc::clone(name) }),
+        path: path.to_owned(),
+        file: None,
+        line: None,
+        column: None,
+        message: message.to_string(),
+        position_in_source: None,
+        suggestion: None,
     }
 }
 
 /// Files beside the manifests whose contents belong to the policy.
 fn files_of(set: &ObjectSet) -> Vec<PathBuf> {
+    [tables_of(set), databases_of(set)].concat()
+}
+
+fn tables_of(set: &ObjectSet) -> Vec<PathBuf> {
     set.lookups.iter().filter_map(|lookup| lookup.spec.file.as_deref()).map(PathBuf::from).collect()
+}
+
+fn databases_of(set: &ObjectSet) -> Vec<PathBuf> {
+    let geo = set.settings.iter().map(|settings| &settings.spec.geo);
+    geo.flat_map(|geo| [&geo.asn_file, &geo.country_file]).flatten().map(PathBuf::from).collect()
 }
 
 impl Source for Folder {
@@ -89,13 +131,18 @@ impl Source for Folder {
         let mut outcome = compile(&set, faults, &self.options);
         let in_force = |(object, generation)| ObjectInForce { object, generation };
         let mut faults = outcome.faults;
+        let mut geo = Geo::default();
         if let Some(policy) = &mut outcome.policy {
             faults.extend(self.attach_tables(&set, policy));
+            let (found, of_geo) = self.geo(&set, &policy.settings);
+            faults.extend(of_geo);
+            geo = found;
         }
         Ok(Loaded {
             policy: outcome.policy.filter(|_| faults.is_empty()),
             faults,
             warnings: outcome.warnings,
+            geo,
             objects: set.references().into_iter().map(in_force).collect(),
             files: files_of(&set),
         })

@@ -14,10 +14,10 @@ pub mod drain;
 pub mod filter;
 pub mod folder;
 pub mod gate;
+pub mod geo;
 pub mod handoff;
 mod http;
 pub mod listener;
-pub mod lookup_files;
 pub mod message;
 pub mod metrics;
 pub mod policy_diff;
@@ -31,6 +31,7 @@ pub mod snapshot;
 pub mod status;
 pub mod store;
 pub mod tls;
+pub mod watched_files;
 
 #[cfg(test)]
 mod testing;

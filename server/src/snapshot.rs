@@ -9,6 +9,7 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::auth::Decoy;
 use crate::capacity::{Capacity, ListenerCount};
+use crate::geo::Geo;
 use crate::tls::{CertificateFacts, TlsContext, TlsError};
 
 /// A policy and what was made from it. Immutable; a connection holds the one it was accepted with.
@@ -16,6 +17,8 @@ use crate::tls::{CertificateFacts, TlsContext, TlsError};
 pub struct Snapshot {
     /// The policy.
     pub policy: Arc<Policy>,
+    /// Networks of clients.
+    pub geo: Geo,
     served: HashMap<SocketAddr, Arc<Served>>,
     certificates: Vec<CertificateFacts>,
     decoy: Decoy,
@@ -79,10 +82,16 @@ impl Snapshot {
         }
         if faults.is_empty() {
             let decoy = Decoy::of(&policy.directories);
-            Ok(Self { policy: Arc::new(policy), served, certificates, decoy })
+            Ok(Self { policy: Arc::new(policy), geo: Geo::default(), served, certificates, decoy })
         } else {
             Err(faults)
         }
+    }
+
+    /// With databases that know networks of clients.
+    #[must_use]
+    pub fn with_geo(self, geo: Geo) -> Self {
+        Self { geo, ..self }
     }
 
     /// The listener that serves a bound address.

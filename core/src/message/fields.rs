@@ -109,7 +109,13 @@ impl Received<'_> {
         let _ = write!(value, "from {ehlo} ({ptr} {})", Literal(self.client));
         if let Some(network) = self.network {
             let (name, country) = (comment(network.name, 64), comment(network.country, 8));
-            let _ = write!(value, " (AS{} {name}, {country})", network.number);
+            let _ = write!(value, " (AS{}", network.number);
+            for (before, part) in
+                [(" ", name), (", ", country)].into_iter().filter(|(_, part)| !part.is_empty())
+            {
+                value.extend([before, &part]);
+            }
+            value.push(')');
         }
         if let Some(tls) = self.tls {
             let (version, cipher) = (comment(tls.version, 64), comment(tls.cipher, 64));

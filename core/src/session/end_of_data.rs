@@ -146,7 +146,11 @@ impl Session {
                 ehlo: hello.map_or("", |hello| &hello.name),
                 ptr: self.client_name(),
                 client: self.client.remote.ip(),
-                network: None,
+                network: (self.client.network.number != 0).then(|| fields::Network {
+                    number: self.client.network.number,
+                    name: &self.client.network.name,
+                    country: self.client.network.country.code(),
+                }),
                 tls: self.tls.as_ref().map(|tls| fields::Tls { version: &tls.version, cipher: &tls.cipher }),
                 hostname: &self.hostname,
                 protocol: fields::Protocol {

@@ -9,6 +9,7 @@ pub mod check;
 pub mod consult;
 pub mod event;
 pub mod id;
+pub mod network;
 pub mod question;
 pub mod record;
 
@@ -41,6 +42,7 @@ use self::change::{Change, Step};
 use self::check::{Check, SenderCheck};
 use self::event::{Action, Event, Tls};
 use self::id::TraceId;
+use self::network::Network;
 use self::question::{Answer, Halt, Inquiry};
 use self::record::{Note, Notes};
 pub use self::replies::DECIDING_FIELDS;
@@ -73,10 +75,8 @@ pub struct Client {
     pub tls: Option<Tls>,
     /// Name of this host, where no policy gives one.
     pub host_name: Arc<str>,
-    /// Number of the client's autonomous system; 0 when unknown.
-    pub asn: u32,
-    /// Country of the client, ISO 3166-1; empty when unknown.
-    pub country: Arc<str>,
+    /// Where the client comes from.
+    pub network: Network,
 }
 
 /// One inbound session.

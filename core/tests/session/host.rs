@@ -11,6 +11,7 @@ use postern_core::policy::listener::Protocol;
 use postern_core::session::check::{Check, CheckResult, Dmarc, DmarcPolicy, MessageResults};
 use postern_core::session::event::{Action, ChunkEnd, Delivery, Event, HandedOff, Received, Tls};
 use postern_core::session::id::TraceId;
+use postern_core::session::network::Network;
 use postern_core::session::question::{Answer, Authentication, DirectoryAnswer, Question};
 use postern_core::session::{Client, Session};
 use postern_core::smtp::address::Address;
@@ -86,8 +87,7 @@ impl Host {
             tls_available: true,
             tls: None,
             host_name: "mx.example.org".into(),
-            asn: 0,
-            country: "".into(),
+            network: Network::default(),
         };
         Self { session: Session::new(Arc::new(policy), client), chance: Chance { octets: chance, at: 0 } }
     }

@@ -55,8 +55,7 @@ pub async fn serve(accepted: Accepted, gate: Arc<Gate>) {
         tls_available: accepted.acceptor.is_some(),
         tls: accepted.tls.as_ref().map(session_tls),
         host_name: Arc::clone(&gate.hostname),
-        asn: 0,
-        country: "".into(),
+        network: accepted.snapshot.geo.network(remote.ip()),
     };
     let journal = Journal::begin(&gate, &client);
     let session = Session::new(Arc::clone(&accepted.snapshot.policy), client);

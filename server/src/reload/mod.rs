@@ -27,6 +27,7 @@ use self::fingerprint::Fingerprint;
 pub(crate) use self::fingerprint::Stamp;
 use crate::capacity::Capacity;
 use crate::gate::Gate;
+use crate::geo::Geo;
 use crate::listener::{BindError, Handler, Listeners, Prepared};
 use crate::message::MessageStore;
 use crate::metrics::{Metrics, ReloadOutcome};
@@ -43,6 +44,8 @@ pub struct Loaded {
     pub faults: Vec<Fault>,
     /// What is worth a look and no reason to refuse.
     pub warnings: Vec<Fault>,
+    /// Networks of clients, from the files that the policy names.
+    pub geo: Geo,
     /// The objects it was made from.
     pub objects: Vec<ObjectInForce>,
     /// Files outside of the folder that manifests refer to.
@@ -284,7 +287,7 @@ pub(crate) struct Refusal {
 impl Candidate {
     /// Makes what connections need; a fault of TLS is a fault of the policy.
     pub(crate) fn new(loaded: Loaded, tls: &TlsContext, capacity: &Capacity) -> Result<Self, Refusal> {
-        let Loaded { policy, mut faults, mut warnings, objects, files: _ } = loaded;
+        let Loaded { policy, mut faults, mut warnings, geo, objects, files: _ } = loaded;
         let compiled = policy.map(|policy| Snapshot::compile(policy, tls, capacity));
         let snapshot = match compiled {
             Some(Ok(snapshot)) if faults.is_empty() => Some(snapshot),
@@ -298,7 +301,7 @@ impl Candidate {
             return Err(Refusal { faults, warnings, transient: false });
         };
         warnings.extend(expired(&snapshot, Timestamp::now()));
-        Ok(Self { snapshot, objects, warnings })
+        Ok(Self { snapshot: snapshot.with_geo(geo), objects, warnings })
     }
 
     /// A policy may be sound without a listener, as a part of a larger one; a server cannot run on it.

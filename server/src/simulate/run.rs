@@ -320,8 +320,7 @@ fn client(gate: &Gate, listener: &Arc<Listener>, visit: &Visit) -> Client {
         tls_available: has_tls.is_some(),
         tls: has_tls.filter(|settings| settings.implicit).map(|_| tls()),
         host_name: Arc::clone(&gate.hostname),
-        asn: 0,
-        country: "".into(),
+        network: gate.snapshot().geo.network(visit.ip),
     }
 }
 

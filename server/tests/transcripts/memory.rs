@@ -14,6 +14,7 @@ use postern_core::policy::Policy;
 use postern_core::policy::listener::{Listener, Protocol};
 use postern_core::session::event::{Action, ChunkEnd, Delivery, Event, HandedOff, Received, Reception, Tls};
 use postern_core::session::id::TraceId;
+use postern_core::session::network::Network;
 use postern_core::session::question::{Answer, Question};
 use postern_core::session::{Client, Session};
 use postern_core::smtp::bdat::ChunkReader;
@@ -474,8 +475,7 @@ fn client(listener: &Arc<Listener>, transcript: &Transcript, connection: u128) -
         tls_available: facts.tls != TlsOffer::None,
         tls: (facts.tls == TlsOffer::Implicit).then(tls),
         host_name: "host.internal.example".into(),
-        asn: 0,
-        country: "".into(),
+        network: Network::default(),
     }
 }
 

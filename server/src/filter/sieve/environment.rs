@@ -21,8 +21,8 @@ pub(super) fn environment(case: &Case<'_>) -> Vec<(String, Variable)> {
     items.text("authenticated_as", case.account().unwrap_or_default());
     items.text("stage", case.stage.name());
     items.set("now", Timestamp::now().as_second());
-    items.set("asn", i64::from(client.asn));
-    items.text("country", &*client.country);
+    items.set("asn", i64::from(client.network.number));
+    items.text("country", client.network.country.code());
     let spf = session.sender_spf().map(|sender| &sender.check);
     items.text("spf.result", word(spf));
     items.text("spf_ehlo.result", word(case.helo_spf()));
