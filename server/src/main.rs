@@ -76,12 +76,14 @@ fn check(options: &Check) -> anyhow::Result<ExitCode> {
 }
 
 fn simulate(options: &Simulate) -> anyhow::Result<ExitCode> {
-    Ok(alone()?.block_on(simulate::command::simulate(options)).unwrap_or_else(|error| {
-        if let SimulateError::Policy(error) = &error {
-            complain_of_policy(error);
-        }
-        bad_input(&error)
-    }))
+    Ok(alone()?.block_on(simulate::command::simulate(&options.folder, &options.how)).unwrap_or_else(
+        |error| {
+            if let SimulateError::Policy(error) = &error {
+                complain_of_policy(error);
+            }
+            bad_input(&error)
+        },
+    ))
 }
 
 fn test(options: &Test) -> anyhow::Result<ExitCode> {

@@ -32,12 +32,16 @@ pub fn binary() -> Result<PathBuf> {
         return Ok(PathBuf::from(path));
     }
     BUILT
-        .get_or_init(|| build().map_err(|error| format!("{error:#}")))
+        .get_or_init(|| build("postern-server", "postern").map_err(|error| format!("{error:#}")))
         .clone()
         .map_err(|error| anyhow!(error))
 }
 
-fn build() -> Result<PathBuf> {
+/// A program of this workspace, built in the profile of the running test.
+///
+/// # Errors
+/// When it does not build.
+pub(crate) fn build(package: &str, program: &str) -> Result<PathBuf> {
     let test = env::current_exe()?;
     // <target>/<profile>/deps/<test>
     let profile =
@@ -45,20 +49,13 @@ fn build() -> Result<PathBuf> {
     let target = profile.parent().ok_or_else(|| anyhow!("{} has no parent", profile.display()))?;
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.current_dir(workspace).args([
-        "build",
-        "--quiet",
-        "--package",
-        "postern-server",
-        "--bin",
-        "postern",
-    ]);
+    cargo.current_dir(workspace).args(["build", "--quiet", "--package", package, "--bin", program]);
     cargo.arg("--target-dir").arg(target);
     if profile.ends_with("release") {
         cargo.arg("--release");
     }
-    process::run(&mut cargo).context("building the postern binary")?;
-    Ok(profile.join("postern"))
+    process::run(&mut cargo).with_context(|| format!("building {program}"))?;
+    Ok(profile.join(program))
 }
 
 /// How a gate is started.

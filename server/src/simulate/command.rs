@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Mutex;
 
@@ -10,7 +10,7 @@ use clap::{Args, ValueEnum};
 use postern_core::session::check::{CheckResult, DmarcPolicy};
 use postern_core::smtp::reply::Reply;
 use postern_core::verdict::Verdict;
-use postern_crds::{LoadOptions, Origin};
+use postern_crds::LoadOptions;
 
 use super::message::{self, MessageError};
 use super::paint::Paint;
@@ -25,6 +25,14 @@ pub struct Simulate {
     /// Folder of manifests.
     #[arg(value_name = "DIR")]
     pub folder: PathBuf,
+    /// The session, and the world around it.
+    #[command(flatten)]
+    pub how: How,
+}
+
+/// Options of a simulation, wherever its policy comes from.
+#[derive(Debug, Clone, Args)]
+pub struct How {
     /// The message; without one a short one is made up.
     #[arg(value_name = "MESSAGE")]
     pub message: Option<PathBuf>,
@@ -57,9 +65,6 @@ pub struct PolicyOptions {
     /// Folder with the programs that an MtaPipe may run, as for `serve`.
     #[arg(long, env = "POSTERN_PIPE_DIR", value_name = "DIR")]
     pub pipe_dir: Option<PathBuf>,
-    /// The folder comes from a cluster: secrets are in Secrets only.
-    #[arg(long, hide = true)]
-    pub from_cluster: bool,
 }
 
 /// Who comes, and what he wants.
@@ -163,13 +168,13 @@ pub enum SimulateError {
 /// The exit status of bad input.
 pub const BAD_INPUT: u8 = 2;
 
-/// Runs the command.
+/// Runs the command with the policy of a folder.
 ///
 /// # Errors
 /// [`SimulateError`].
-pub async fn simulate(options: &Simulate) -> Result<ExitCode, SimulateError> {
+pub async fn simulate(folder: &Path, options: &How) -> Result<ExitCode, SimulateError> {
     let network = if options.live { Network::Reached } else { Network::Away };
-    let simulator = Simulator::load(&options.folder, &options.policy.load_options(), network)?;
+    let simulator = Simulator::load(folder, &options.policy.load_options(), network)?;
     let visit = options.session.visit(options.message.as_deref())?;
     let stubs = options.stubs.stubs();
     stubs.check(simulator.policy()).map_err(SimulateError::NothingToStub)?;
@@ -205,8 +210,7 @@ impl PolicyOptions {
     /// How the loader is to read the folder.
     #[must_use]
     pub fn load_options(&self) -> LoadOptions {
-        let origin = if self.from_cluster { Origin::Cluster } else { Origin::Folder };
-        LoadOptions { pipe_dir: self.pipe_dir.clone(), origin, ..LoadOptions::default() }
+        LoadOptions { pipe_dir: self.pipe_dir.clone(), ..LoadOptions::default() }
     }
 }
 
@@ -215,7 +219,7 @@ impl SessionOptions {
     ///
     /// # Errors
     /// When the file holds none.
-    pub fn visit(&self, message: Option<&std::path::Path>) -> Result<Visit, MessageError> {
+    pub fn visit(&self, message: Option<&Path>) -> Result<Visit, MessageError> {
         let from = self.from.trim_start_matches('<').trim_end_matches('>');
         Ok(Visit {
             listener: self.listener.clone(),

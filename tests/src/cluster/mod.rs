@@ -17,6 +17,8 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
+use crate::gate;
+
 pub use load::{Load, Pace, Tally};
 pub use node::{ApiServer, Process};
 pub use release::{Chart, Pod, Release, VALUES_OF_IMAGE};
@@ -82,26 +84,40 @@ impl Cluster {
         arguments: impl IntoIterator<Item = I>,
         input: &str,
     ) -> Result<Said> {
+        let mut command = self.command(program);
+        command.args(arguments);
+        say(command, input)
+    }
+
+    /// Runs `kubectl postern`, the plugin of this source tree, with another kubeconfig if one is given.
+    ///
+    /// # Errors
+    /// It does not build or cannot be started.
+    pub fn plugin(&self, arguments: &[&str], kubeconfig: Option<&Path>) -> Result<Said> {
+        let plugin = gate::build("postern-kubectl", "kubectl-postern")?;
+        let folder = plugin.parent().unwrap_or_else(|| Path::new(""));
+        let path = env::var_os("PATH").unwrap_or_default();
+        let paths = std::iter::once(folder.to_owned()).chain(env::split_paths(&path));
+        let mut command = self.command("kubectl");
+        command.arg("postern").args(arguments).env("PATH", env::join_paths(paths)?);
+        if let Some(kubeconfig) = kubeconfig {
+            command.env("KUBECONFIG", kubeconfig);
+        }
+        say(command, "")
+    }
+
+    /// Where the kubeconfig of an administrator lies.
+    pub fn kubeconfig(&self) -> &Path {
+        &self.kubeconfig
+    }
+
+    fn command(&self, program: &str) -> Command {
         let own = self.programs.join(program);
         let path = if own.is_file() { own } else { PathBuf::from(program) };
-        let mut child = Command::new(&path)
-            .args(arguments)
-            .env("KUBECONFIG", &self.kubeconfig)
-            // What kinds there are is remembered by the cluster's address. That of an earlier cluster knows no kind of ours.
-            .env("KUBECACHEDIR", self.memory_of(program))
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .with_context(|| format!("starting {}", path.display()))?;
-        let stdin = child.stdin.take();
-        // Both ways at once: it may say more than a pipe holds before it has read everything.
-        let done = thread::scope(|scope| {
-            scope.spawn(move || stdin.map(|mut stdin| stdin.write_all(input.as_bytes())));
-            child.wait_with_output()
-        })?;
-        let text = |octets: Vec<u8>| String::from_utf8_lossy(&octets).into_owned();
-        Ok(Said { success: done.status.success(), output: text(done.stdout), errors: text(done.stderr) })
+        let mut command = Command::new(path);
+        // What kinds there are is remembered by the cluster's address. That of an earlier cluster knows no kind of ours.
+        command.env("KUBECONFIG", &self.kubeconfig).env("KUBECACHEDIR", self.memory_of(program));
+        command
     }
 
     /// There may be new kinds: kubectl asks for them again.
@@ -113,6 +129,20 @@ impl Cluster {
     fn memory_of(&self, program: &str) -> PathBuf {
         self.kubeconfig.with_file_name(format!("{program}-cache"))
     }
+}
+
+/// Runs a command to its end, with something on its standard input.
+fn say(mut command: Command, input: &str) -> Result<Said> {
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().with_context(|| format!("starting {command:?}"))?;
+    let stdin = child.stdin.take();
+    // Both ways at once: it may say more than a pipe holds before it has read everything.
+    let done = thread::scope(|scope| {
+        scope.spawn(move || stdin.map(|mut stdin| stdin.write_all(input.as_bytes())));
+        child.wait_with_output()
+    })?;
+    let text = |octets: Vec<u8>| String::from_utf8_lossy(&octets).into_owned();
+    Ok(Said { success: done.status.success(), output: text(done.stdout), errors: text(done.stderr) })
 }
 
 /// The value at a JSON pointer (RFC 6901), or null.

@@ -6,6 +6,7 @@
 mod bad_input;
 mod install;
 mod operators;
+mod plugin;
 mod policy;
 mod scale;
 mod status;
