@@ -99,7 +99,9 @@ fn starttls_injection_is_never_executed() -> Result<()> {
     {
         let inside = seen.text.matches("250 2.0.0").count();
         ensure!(inside <= 1, "{inside} answers to one NOOP: {}", seen.text);
-        ensure!(!seen.text.contains("252") && !seen.text.contains("injected"), "{}", seen.text);
+        // OpenSSL also prints keys and tickets, in which any three digits may stand.
+        let answers_vrfy = seen.text.lines().any(|line| line.starts_with("252 "));
+        ensure!(!answers_vrfy && !seen.text.contains("injected"), "{}", seen.text);
     }
     Ok(())
 }
