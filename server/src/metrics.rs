@@ -129,6 +129,8 @@ pub enum AuthOutcome {
     Forbidden,
     /// It could not be found out.
     Unavailable,
+    /// Not even tried: too many failures from the client's network.
+    Throttled,
 }
 
 /// How a reload ended.

@@ -233,6 +233,46 @@ fn who_has_waited_at_one_gate_passes_the_greylist_of_another() -> Result<()> {
 }
 
 #[test]
+fn passwords_that_are_guessed_at_two_gates_are_counted_together() -> Result<()> {
+    if !require::peers(&["redis-server", "redis-cli"])? {
+        return Ok(());
+    }
+    let redis = Redis::start(None)?;
+    let stage = "{allowClearTextAuth: true, saslMechanisms: '[plain]', maxFailures: 100, waitOnFail: false, \
+                 failureRate: {count: 20, period: 1d}}";
+    let people = "{type: Inline, accounts: [{address: ann@example.test, passwords: [{value: secret}]}]}";
+    let objects =
+        discard() + &object("MtaStageAuth", "default", stage) + &object("MtaDirectory", "people", people);
+    let gates = [(); 2].map(|()| Member::start(&store(&redis, ", timeout: 2s"), &objects));
+    let gates = gates.into_iter().collect::<Result<Vec<_>>>()?;
+    gates.iter().try_for_each(|gate| gate.wait_for_store(true))?;
+    let login = |gate: &Member, response: &str| {
+        let mut client = Client::connect(gate.address())?;
+        client.expect("EHLO client.example", "250")?;
+        let reply = client.command(&format!("AUTH PLAIN {response}"))?;
+        let closed = reply.is("421").then(|| client.is_closed(PATIENCE)).transpose()?;
+        Ok::<_, anyhow::Error>((reply, closed))
+    };
+    for number in 0..20 {
+        let (reply, _) = login(&gates[number % 2], WRONG)?;
+        ensure!(reply.is("535 5.7.8"), "guess {number}: {reply}");
+    }
+    for gate in &gates {
+        let (reply, closed) = login(gate, RIGHT)?;
+        ensure!(reply.is("421 4.7.0 Too many failures from your address"), "{reply}");
+        assert_eq!(closed, Some(true));
+        let throttled = gate.gate.metric("postern_authentications_total{outcome=\"Throttled\"}")?;
+        assert_eq!(throttled, 1.0);
+    }
+    ensure!(redis.ask(&["DBSIZE"])?.trim() == "1", "one counter for both gates");
+    Ok(())
+}
+
+/// `ann@example.test` with the password `wrong`, and with her own, `secret`.
+const WRONG: &str = "AGFubkBleGFtcGxlLnRlc3QAd3Jvbmc=";
+const RIGHT: &str = "AGFubkBleGFtcGxlLnRlc3QAc2VjcmV0";
+
+#[test]
 fn what_one_gate_delivered_is_not_delivered_again_by_another() -> Result<()> {
     if !require::peers(&["redis-server", "redis-cli"])? {
         return Ok(());

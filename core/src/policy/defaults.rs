@@ -123,6 +123,8 @@ impl Default for StageAuth {
             must_match_sender: Setting::constant(true).at(at("mustMatchSender")),
             max_failures: Setting::constant(3).at(at("maxFailures")),
             wait_on_fail: seconds(5).at(at("waitOnFail")),
+            failure_count: Setting::constant(100).at(at("failureRate")),
+            failure_period: Duration::from_secs(3600),
             allow_clear_text_auth: false,
         }
     }

@@ -57,6 +57,10 @@ pub struct StageAuth {
     pub max_failures: Setting<u64>,
     /// Delay before a failure reply.
     pub wait_on_fail: Setting<OptionalDuration>,
+    /// Wrong credentials from one network in a period, over all sessions; 0: any number.
+    pub failure_count: Setting<u64>,
+    /// That period. Default 1 h.
+    pub failure_period: Duration,
     /// Offer and accept AUTH outside TLS. Default false.
     pub allow_clear_text_auth: bool,
 }

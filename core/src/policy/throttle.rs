@@ -14,17 +14,24 @@ pub struct Throttle {
     pub key: Vec<ThrottleKey>,
     /// When it applies.
     pub matches: Setting<bool>,
+    /// How many events it admits.
+    pub rate: Rate,
+    /// The point of a session at which it is looked at.
+    pub class: ThrottleClass,
+}
+
+/// How many of something in a span of time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Rate {
     /// Events allowed in each period.
     pub count: u64,
     /// Length of the window; whole seconds, at least 1.
     pub period: Duration,
     /// How a window is counted.
     pub algorithm: Algorithm,
-    /// The point of a session at which it is looked at.
-    pub class: ThrottleClass,
 }
 
-impl Throttle {
+impl Rate {
     /// The period in seconds, at least 1.
     #[must_use]
     pub fn whole_seconds(&self) -> i64 {

@@ -16,6 +16,7 @@ use super::{replies, sasl_error};
 use crate::expr::{SaslMechanism, SaslMechanisms};
 use crate::policy::Secret;
 use crate::policy::defaults::DOCUMENTED;
+use crate::policy::throttle::{Algorithm, Rate};
 use crate::smtp::reply::Reply;
 use crate::verdict::{Ruling, Stage, Verdict};
 
@@ -41,7 +42,8 @@ impl Session {
         initial_response: Option<&str>,
         inquiry: &Inquiry<'_>,
     ) -> Result<Step, Halt> {
-        let offered = self.mechanisms(&View::new(self, inquiry))?;
+        let view = View::new(self, inquiry);
+        let offered = self.mechanisms(&view)?;
         if offered.is_empty() {
             return Ok(Step::reply(replies::AUTH_UNAVAILABLE_HERE));
         }
@@ -54,6 +56,11 @@ impl Session {
         let Some(mechanism) = offered.iter().find(|offer| offer.name() == mechanism) else {
             return Ok(Step::reply(replies::AUTH_MECHANISM));
         };
+        if let Some(rate) = self.failure_rate(&view)?
+            && !inquiry.admitted(|| Question::MayLogIn(rate))?
+        {
+            return Ok(Step::reply(replies::AUTH_RATE));
+        }
         let exchange = Exchange { mechanism, user: None, refusal: None };
         match initial_response {
             None | Some("") => Ok(self.first_challenge(exchange)),
@@ -120,11 +127,27 @@ impl Session {
                 let login = Login { account: Arc::clone(account), mechanism: exchange.mechanism };
                 self.logged_in(login, inquiry)
             }
-            Authentication::Wrong => Ok(self.refuse(exchange, replies::AUTH_WRONG)),
+            Authentication::Wrong => {
+                if let Some(rate) = self.failure_rate(&View::new(self, inquiry))? {
+                    inquiry.ask(|| Question::LoginFailed(rate))?;
+                }
+                Ok(self.refuse(exchange, replies::AUTH_WRONG))
+            }
             Authentication::Expired => Ok(self.refuse(exchange, replies::AUTH_EXPIRED)),
             Authentication::Forbidden => Ok(over(replies::AUTH_FORBIDDEN)),
             Authentication::Unavailable => Ok(over(replies::AUTH_BACKEND)),
         }
+    }
+
+    /// How often the client's network may fail, if there is a limit.
+    ///
+    /// Only credentials that were looked at count: what is malformed or cancelled tells nobody anything.
+    fn failure_rate(&self, view: &View<'_>) -> Result<Option<Rate>, Halt> {
+        let auth = &self.policy.auth;
+        let count = view.tuned(&auth.failure_count, &DOCUMENTED.auth.failure_count)?;
+        // A sliding window, so that nobody has the whole count twice around the full hour.
+        let rate = Rate { count, period: auth.failure_period, algorithm: Algorithm::SlidingWindow };
+        Ok((count > 0).then_some(rate))
     }
 
     /// Passwords are refused at once. Who sent a token hears first, in JSON, where to get a better one.

@@ -17,6 +17,7 @@ use crate::expr::{Lookup, LookupFailure, SaslMechanism, Value};
 use crate::message::edit::Edit;
 use crate::policy::Secret;
 use crate::policy::route::Route;
+use crate::policy::throttle::Rate;
 use crate::smtp::address::{Address, ReversePath};
 use crate::smtp::reply::Reply;
 use crate::verdict::{Ruling, Stage, Verdict};
@@ -53,6 +54,10 @@ pub enum Question {
     Message(MessageChecks),
     /// Whether these credentials are right.
     Authenticate(Credentials),
+    /// Whether the client's network has failed to log in less often than this rate allows.
+    MayLogIn(Rate),
+    /// Nothing is asked: it has failed once more, which counts towards this rate for all sessions.
+    LoginFailed(Rate),
     /// Whether a directory outside of the policy knows this recipient.
     Directory(Address),
     /// Whether a first sight of sender and recipient has to wait.
@@ -181,7 +186,8 @@ pub struct Verify {
 pub enum Answer {
     /// To `Lookup`.
     Value(Result<Value<'static>, LookupFailure>),
-    /// To `Throttle` and `Reserve`: whether it is admitted; to `Greylist`: whether it may pass.
+    /// To `Throttle` and `Reserve`: whether it is admitted; to `Greylist`: whether it may pass; to `MayLogIn` and
+    /// `LoginFailed`: whether the next login may be tried.
     Admitted(bool),
     /// To `Consult`.
     Ruling(Ruling),

@@ -54,6 +54,7 @@ replies! {
     AUTH_CANCELLED = 501 (5, 7, 0) "AUTH was cancelled";
     AUTH_FORBIDDEN = 550 (5, 7, 1) "Account may not send";
     AUTH_BACKEND = 454 (4, 7, 0) "Authentication is unavailable, try again later";
+    AUTH_RATE = 421 (4, 7, 0) "Too many failures from your address, try again later" by "MtaStageAuth" "failureRate";
     AUTH_TOO_MANY = 455 (4, 3, 0) "Too many failures" by "MtaStageAuth" "maxFailures";
 
     EHLO_FIRST = 503 (5, 5, 1) "EHLO comes first" by "MtaStageEhlo" "require";

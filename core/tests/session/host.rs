@@ -190,9 +190,11 @@ impl Host {
                 0 => Value::Integer(1),
                 _ => lookup.nothing_found(),
             })),
-            Question::Throttle { .. } | Question::Greylist { .. } | Question::Reserve(_) => {
-                Answer::Admitted(!bad)
-            }
+            Question::Throttle { .. }
+            | Question::Greylist { .. }
+            | Question::Reserve(_)
+            | Question::MayLogIn(_)
+            | Question::LoginFailed(_) => Answer::Admitted(!bad),
             Question::Consult(_) if bad => {
                 let verdicts = [
                     Verdict::Reject(REFUSED),

@@ -16,7 +16,7 @@ use postern_core::policy::listener::{Listener, Protocol, SocketOptions};
 use postern_core::policy::route::{
     ClientTls, MixedRoutes, PoolLimits, Relay, RelayTimeouts, Route, RouteTarget, Routes, TlsMode,
 };
-use postern_core::policy::throttle::{Algorithm, Throttle, ThrottleClass, ThrottleKey};
+use postern_core::policy::throttle::{Algorithm, Rate, Throttle, ThrottleClass, ThrottleKey};
 use postern_core::policy::{
     Directories, Domains, Extensions, Filters, OutboundStrategy, Policy, Secret, SenderAuth, StageAuth,
     StageData, StageMail, StageRcpt,
@@ -121,9 +121,7 @@ fn throttle(name: &str, key: Vec<ThrottleKey>, class: ThrottleClass) -> Throttle
         name: name.into(),
         key,
         matches: Setting::constant(true),
-        count: 10,
-        period: Duration::from_secs(60),
-        algorithm: Algorithm::FixedWindow,
+        rate: Rate { count: 10, period: Duration::from_secs(60), algorithm: Algorithm::FixedWindow },
         class,
     }
 }

@@ -74,6 +74,10 @@ impl Compiler<'_> {
             max_failures "maxFailures" Ehlo,
             wait_on_fail "waitOnFail" Ehlo,
         }
+        let rate = SPEC.key("failureRate");
+        context.apply(&rate.key("count"), &spec.failure_rate.count, Scope::Ehlo, &mut stage.failure_count);
+        let (second, day) = (Duration::from_secs(1), Duration::from_secs(86_400));
+        stage.failure_period = context.span(&rate.key("period"), spec.failure_rate.period, second, day);
         stage.allow_clear_text_auth = spec.allow_clear_text_auth;
         stage
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use postern_core::expr::{Scope, Setting, Variable, VariableSet};
-use postern_core::policy::throttle::{Algorithm, Throttle, ThrottleClass, ThrottleKey};
+use postern_core::policy::throttle::{Algorithm, Rate, Throttle, ThrottleClass, ThrottleKey};
 
 use super::context::Compiler;
 use crate::kinds::inbound_throttle::{Algorithm as AlgorithmSpec, ThrottleKey as KeySpec};
@@ -31,11 +31,13 @@ impl Compiler<'_> {
                 class: class(&key, matches.variables()),
                 key,
                 matches,
-                count,
-                period: Duration::from_secs(period.as_secs().max(1)),
-                algorithm: match spec.algorithm {
-                    AlgorithmSpec::FixedWindow => Algorithm::FixedWindow,
-                    AlgorithmSpec::SlidingWindow => Algorithm::SlidingWindow,
+                rate: Rate {
+                    count,
+                    period: Duration::from_secs(period.as_secs().max(1)),
+                    algorithm: match spec.algorithm {
+                        AlgorithmSpec::FixedWindow => Algorithm::FixedWindow,
+                        AlgorithmSpec::SlidingWindow => Algorithm::SlidingWindow,
+                    },
                 },
             };
             if spec.enable {

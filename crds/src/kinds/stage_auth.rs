@@ -1,10 +1,12 @@
 //! `MtaStageAuth`: who may log in, and how.
 
+use std::time::Duration;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Cardinality, KindSpec};
-use crate::value::Expr;
+use crate::value::{Expr, TimeSpan};
 
 /// The AUTH stage.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -51,8 +53,27 @@ pub struct StageAuthSpec {
     pub max_failures: Expr,
     /// Delay before the reply to a failed login. A span of time, EHLO variables. Default `5s`.
     pub wait_on_fail: Expr,
+    /// How often logins from one client address may fail, over all sessions.
+    pub failure_rate: FailureRateSpec,
     /// Offer and accept AUTH outside TLS, so that passwords cross the network in clear. Default false.
     pub allow_clear_text_auth: bool,
+}
+
+/// Failed logins in a span of time.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct FailureRateSpec {
+    /// Wrong credentials from one address (IPv6: from one /64) in each period; over it AUTH is answered 421 until the
+    /// failures are long enough ago. 0 turns it off. An integer, EHLO variables. Default 100.
+    pub count: Expr,
+    /// Length of the period, `1s` to `24h`; failures of the last one count in proportion. Default `1h`.
+    pub period: TimeSpan,
+}
+
+impl Default for FailureRateSpec {
+    fn default() -> Self {
+        Self { count: Expr::default(), period: TimeSpan(Duration::from_secs(3600)) }
+    }
 }
 
 impl KindSpec for StageAuthSpec {

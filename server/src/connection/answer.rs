@@ -6,6 +6,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use postern_core::cause::Cause;
 use postern_core::expr::{Lookup, LookupFailure, Value};
+use postern_core::policy::throttle::Rate;
 use postern_core::session::check::{MessageResults, SenderCheck};
 use postern_core::session::question::{
     Answer, Authentication, Credentials, DirectoryAnswer, MessageChecks, Question, Verify,
@@ -32,6 +33,11 @@ impl Connection {
             }
             Question::Authenticate(credentials) => {
                 Answer::Authentication(self.authenticate(credentials).await)
+            }
+            Question::MayLogIn(rate) => Answer::Admitted(self.may_log_in(&rate).await),
+            Question::LoginFailed(rate) => {
+                let (store, client) = (&self.gate.store, self.remote_ip());
+                Answer::Admitted(store.login_failed(&rate, client, Timestamp::now()).await)
             }
             Question::Verify(verify) => Answer::Verified(self::verify(&self.gate, &verify).await),
             Question::ReverseDns => {
@@ -126,6 +132,14 @@ impl Connection {
             self.gate.metrics.throttled(throttle.class);
         }
         admitted
+    }
+
+    async fn may_log_in(&self, rate: &Rate) -> bool {
+        let may = self.gate.store.may_log_in(rate, self.remote_ip(), Timestamp::now()).await;
+        if !may {
+            self.gate.metrics.authenticated(AuthOutcome::Throttled);
+        }
+        may
     }
 
     async fn has_waited(&self, sender: &str, recipient: &str) -> bool {

@@ -22,6 +22,7 @@ pub(super) fn described(session: &Session, question: &Question) -> String {
             wanted.iter().filter(|(is, _)| **is).map(|(_, name)| *name).collect::<Vec<_>>().join(", ")
         }
         Question::Authenticate(_) => "the credentials".to_owned(),
+        Question::MayLogIn(_) | Question::LoginFailed(_) => "MtaStageAuth failureRate".to_owned(),
         Question::Directory(address) => format!("the directory about {address}"),
         Question::Greylist { .. } => "MtaGreylist/default".to_owned(),
         Question::Reserve(octets) => format!("room for {octets} octets"),

@@ -187,6 +187,7 @@ impl<'a> World<'a> {
                 true => (Answer::Admitted(false), Source::Given),
                 false => (Answer::Admitted(true), Source::Stub),
             },
+            Question::MayLogIn(_) | Question::LoginFailed(_) => (Answer::Admitted(true), Source::Here),
             Question::Reserve(_) => (Answer::Admitted(true), Source::Here),
             Question::Verify(verify) => self.verify(verify).await,
             // Taken by `answer` before it gets here.
@@ -222,7 +223,7 @@ impl<'a> World<'a> {
         if stubs.throttled.iter().any(|name| **name == *throttle.name) {
             return (Answer::Admitted(false), Source::Given);
         }
-        let admitted = self.counters.admit(CounterKey::of(throttle, key), throttle, self.now);
+        let admitted = self.counters.admit(CounterKey::of(throttle, key), &throttle.rate, self.now);
         (Answer::Admitted(admitted), Source::Here)
     }
 

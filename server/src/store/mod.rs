@@ -1,4 +1,4 @@
-//! State that messages share: counters of throttles, keys and counters of expressions, first sights of the
+//! State that messages share: counters of throttles and failed logins, keys and counters of expressions, first sights of the
 //! greylist, and what was delivered before a client tries again.
 //!
 //! ```text
@@ -16,19 +16,20 @@ mod metrics;
 mod redis;
 mod throttle;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
 use jiff::Timestamp;
 use postern_core::policy::filter::Greylist;
 use postern_core::policy::settings::Store as Setting;
-use postern_core::policy::throttle::Throttle;
+use postern_core::policy::throttle::{Rate, Throttle};
 
 use self::greylist::FirstSights;
 pub use self::greylist::Triple;
 use self::memory::MemoryStore;
 pub use self::metrics::StoreMetrics;
-use self::redis::RedisStore;
+use self::redis::{Counting, RedisStore};
 pub use self::throttle::{CounterKey, Counters};
 use crate::handoff::InMemory;
 
@@ -63,11 +64,33 @@ impl Store {
     pub async fn admit(&self, throttle: &Throttle, values: &str, now: Timestamp) -> bool {
         let key = CounterKey::of(throttle, values);
         if let Some(shared) = self.shared()
-            && let Some(counted) = shared.count_event(key, throttle).await
+            && let Some(counted) = shared.count(key, &throttle.rate, Counting::OneEvent).await
         {
-            return counted.is_within(throttle);
+            return counted.is_within(&throttle.rate);
         }
-        self.throttles.admit(key, throttle, now)
+        self.throttles.admit(key, &throttle.rate, now)
+    }
+
+    /// Whether a client's network has failed to log in less often than it may.
+    pub async fn may_log_in(&self, rate: &Rate, client: IpAddr, now: Timestamp) -> bool {
+        let key = CounterKey::of_failed_logins(rate, client);
+        if let Some(shared) = self.shared()
+            && let Some(counted) = shared.count(key, rate, Counting::Nothing).await
+        {
+            return counted.has_room(rate);
+        }
+        self.throttles.has_room(key, rate, now)
+    }
+
+    /// Counts a failed login, and says whether the network may fail once more.
+    pub async fn login_failed(&self, rate: &Rate, client: IpAddr, now: Timestamp) -> bool {
+        let key = CounterKey::of_failed_logins(rate, client);
+        if let Some(shared) = self.shared()
+            && let Some(counted) = shared.count(key, rate, Counting::OneEvent).await
+        {
+            return counted.has_room(rate);
+        }
+        self.throttles.admit(key, rate, now) && self.throttles.has_room(key, rate, now)
     }
 
     /// The value of a key; none when it was not set.

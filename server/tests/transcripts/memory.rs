@@ -169,7 +169,15 @@ impl Memory {
             Question::Throttle { index, key } => {
                 let throttle = self.policy.throttles.get(*index).ok_or("no such throttle")?;
                 let key = CounterKey::of(throttle, key);
-                Ok(Answer::Admitted(self.counters.admit(key, throttle, self.now)))
+                Ok(Answer::Admitted(self.counters.admit(key, &throttle.rate, self.now)))
+            }
+            Question::MayLogIn(rate) => {
+                let key = CounterKey::of_failed_logins(rate, self.transcript.client.remote);
+                Ok(Answer::Admitted(self.counters.has_room(key, rate, self.now)))
+            }
+            Question::LoginFailed(rate) => {
+                let key = CounterKey::of_failed_logins(rate, self.transcript.client.remote);
+                Ok(Answer::Admitted(self.counters.admit(key, rate, self.now)))
             }
             question => self.outside.answer(question, &self.policy),
         }

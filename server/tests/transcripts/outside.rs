@@ -96,7 +96,9 @@ impl Outside {
             }
             Question::Reserve(octets) => Answer::Admitted(self.room().is_none_or(|room| *octets <= room)),
             Question::Verify(verify) => Answer::Verified(self.verify(verify)?),
-            Question::Throttle { .. } => return Err("throttles are counted, not scripted".to_owned()),
+            Question::Throttle { .. } | Question::MayLogIn(_) | Question::LoginFailed(_) => {
+                return Err("throttles are counted, not scripted".to_owned());
+            }
         })
     }
 

@@ -71,6 +71,7 @@ pub(crate) const ROWS: &[(&str, &str)] = &[
     ("auth.forbidden", "550 5.7.1, not counted"),
     ("auth.unavailable", "454 4.7.0, not counted"),
     ("auth.max-failures", "the failure reply, 455 4.3.0, closed"),
+    ("auth.rate", "421 4.7.0, closed, not counted"),
     ("auth.waits", "each counted failure waits waitOnFail"),
     ("auth.filter", "a filter of the Auth stage refuses"),
     // 1.4, MAIL
@@ -156,6 +157,7 @@ pub(crate) const ROWS: &[(&str, &str)] = &[
     ("limits.recipients", "455 4.5.3"),
     ("limits.rcpt-failures", "451 4.3.0, closed"),
     ("limits.auth-failures", "455 4.3.0, closed"),
+    ("limits.auth-rate", "421 4.7.0, closed"),
     // 1.6
     ("survives.rset", "drops the transaction, keeps the rest"),
     ("survives.ehlo", "new name, drops the transaction, keeps the rest"),

@@ -16,7 +16,7 @@ const DOORS: [Door; 2] = [Door::Submission, Door::Submissions];
 
 /// No pause after a failure.
 fn hurried() -> String {
-    object("MtaStageAuth", "default", "{waitOnFail: false, maxFailures: 100}")
+    object("MtaStageAuth", "default", "{waitOnFail: false, maxFailures: 100, failureRate: {count: 0}}")
 }
 
 #[test]

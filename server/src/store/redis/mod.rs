@@ -10,12 +10,12 @@ use std::time::Duration;
 use arc_swap::ArcSwapOption;
 use postern_core::policy::filter::Greylist;
 use postern_core::policy::settings::RedisStore as Setting;
-use postern_core::policy::throttle::Throttle;
+use postern_core::policy::throttle::Rate;
 use redis::{Cmd, ErrorKind, FromRedisValue, RedisError, RedisResult, ServerErrorKind};
 use tokio::time::{sleep, timeout};
 
 use self::link::Link;
-use self::script::{COUNT_EVENT, GREYLIST, REMEMBER};
+use self::script::{COUNT, GREYLIST, REMEMBER};
 use super::greylist::Triple;
 use super::metrics::{RequestOutcome, StoreMetrics};
 use super::throttle::{Counted, CounterKey};
@@ -32,6 +32,22 @@ pub(super) struct RedisStore {
     metrics: StoreMetrics,
     /// For the task that connects, which ends with the store.
     this: Weak<Self>,
+}
+
+/// What is added to a counter before it is read.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Counting {
+    OneEvent,
+    Nothing,
+}
+
+impl Counting {
+    const fn events(self) -> &'static str {
+        match self {
+            Self::OneEvent => "1",
+            Self::Nothing => "0",
+        }
+    }
 }
 
 impl RedisStore {
@@ -56,11 +72,11 @@ impl RedisStore {
         self.link.load().is_some()
     }
 
-    pub(super) async fn count_event(&self, key: CounterKey, throttle: &Throttle) -> Option<Counted> {
-        let period = throttle.whole_seconds();
+    pub(super) async fn count(&self, key: CounterKey, rate: &Rate, what: Counting) -> Option<Counted> {
+        let (period, events) = (rate.whole_seconds().to_string(), what.events());
         let (current, previous, elapsed): (u64, u64, u64) = self
             .ask(|link| async move {
-                link.run(&COUNT_EVENT, &named("throttle", &key.to_bytes()), &[&period.to_string()]).await
+                link.run(&COUNT, &named("throttle", &key.to_bytes()), &[&*period, events]).await
             })
             .await?;
         Some(Counted { current, previous, elapsed: Duration::from_millis(elapsed) })

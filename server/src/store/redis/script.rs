@@ -4,9 +4,9 @@ use std::sync::LazyLock;
 
 use redis::Script;
 
-/// Counts an event in the window that Redis's own clock is in, so that clocks of processes do not matter.
+/// Adds events, or none, to the window that Redis's own clock is in, so that clocks of processes do not matter.
 /// Returns the events of this window and of the one before, and the milliseconds of this window so far.
-pub(super) static COUNT_EVENT: LazyLock<Script> = LazyLock::new(|| {
+pub(super) static COUNT: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         r"
 local time = redis.call('TIME')
@@ -18,9 +18,12 @@ if at ~= window then
   if at == window - 1 then previous = current else previous = 0 end
   current = 0
 end
-current = current + 1
-redis.call('HSET', KEYS[1], 'window', window, 'current', current, 'previous', previous)
-redis.call('EXPIRE', KEYS[1], 2 * period)
+local events = tonumber(ARGV[2])
+if events > 0 then
+  current = current + events
+  redis.call('HSET', KEYS[1], 'window', window, 'current', current, 'previous', previous)
+  redis.call('EXPIRE', KEYS[1], 2 * period)
+end
 local elapsed = (tonumber(time[1]) - window * period) * 1000 + math.floor(tonumber(time[2]) / 1000)
 return {current, previous, elapsed}
 ",
