@@ -1,5 +1,8 @@
 //! State that several gates share through Redis, and what they do without it.
 
+#[path = "shared_store/forms.rs"]
+mod forms;
+
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::thread;

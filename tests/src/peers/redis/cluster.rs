@@ -1,0 +1,62 @@
+//! A cluster: nodes that hold a part of the keys each.
+
+use std::ffi::OsString;
+use std::process::Command;
+
+use anyhow::{Result, anyhow};
+
+use super::Redis;
+use crate::port::Port;
+use crate::process::run;
+use crate::wait::{self, PATIENCE};
+
+/// Three masters without replicas. Dropping it kills them.
+#[derive(Debug)]
+pub struct Cluster {
+    nodes: Vec<Redis>,
+    _buses: Vec<Port>,
+}
+
+impl Cluster {
+    /// Starts the nodes and shares the keys out among them.
+    ///
+    /// # Errors
+    /// When they do not come together.
+    pub fn start() -> Result<Self> {
+        let mut cluster = Self { nodes: Vec::new(), _buses: Vec::new() };
+        for _ in 0..3 {
+            let (mut node, bus) = (Redis::idle()?, Port::reserve()?);
+            node.in_clear();
+            // By default nodes meet at a port that is 10,000 higher, which somebody else may have.
+            let port = bus.number().to_string();
+            node.server.extend(["--cluster-enabled", "yes", "--cluster-port", &port].map(OsString::from));
+            node.server.extend(["--cluster-node-timeout", "2000"].map(OsString::from));
+            node.begin()?;
+            cluster.nodes.push(node);
+            cluster._buses.push(bus);
+        }
+        let addresses = cluster.nodes.iter().map(|node| node.address().to_string());
+        run(Command::new("redis-cli").args(["--cluster", "create"]).args(addresses).arg("--cluster-yes"))?;
+        for node in &cluster.nodes {
+            wait::until("the cluster", PATIENCE, || {
+                let info = node.ask(&["CLUSTER", "INFO"])?;
+                let is_whole = info.contains("cluster_state:ok") && info.contains("cluster_known_nodes:3");
+                Ok(is_whole.then_some(()))
+            })?;
+        }
+        Ok(cluster)
+    }
+
+    /// Its nodes.
+    pub fn nodes(&self) -> &[Redis] {
+        &self.nodes
+    }
+
+    /// Kills the last node, with a third of the keys.
+    ///
+    /// # Errors
+    /// When it did not run.
+    pub fn lose_one(&mut self) -> Result<()> {
+        self.nodes.last_mut().ok_or_else(|| anyhow!("there is no node"))?.kill()
+    }
+}
