@@ -108,6 +108,8 @@ pub enum Store {
 pub struct RedisStore {
     /// One or several URLs.
     pub urls: Vec<Arc<str>>,
+    /// User, where it is not the default one.
+    pub username: Option<Arc<str>>,
     /// Password, if any.
     pub password: Option<Secret>,
     /// How long a session waits before it counts locally. Default 50 ms.

@@ -89,6 +89,7 @@ impl Context<'_> {
         if spec.kind == StoreType::Memory {
             for (field, set) in [
                 ("urls", spec.urls.is_some()),
+                ("username", spec.username.is_some()),
                 ("password", spec.password.is_some()),
                 ("tls", spec.tls.is_some()),
             ] {
@@ -111,13 +112,17 @@ impl Context<'_> {
             })
             .collect();
         self.servers_of_one_redis(&list, &urls);
+        if spec.username.is_some() && spec.password.is_none() {
+            self.fault(&at.key("username"), "needs a password");
+        }
+        let username = spec.username.as_deref().map(Arc::from);
         let password = spec.password.as_ref().and_then(|source| self.secret(&at.key("password"), source));
         let tls = self.client_tls(&at.key("tls"), spec.tls.as_ref());
         if tls.server_name.is_some() {
             let reason = "is not for Redis: its certificate has to be for the host of the URL";
             self.fault(&at.key("tls").key("serverName"), reason);
         }
-        Store::Redis(RedisStore { urls, password, timeout, tls })
+        Store::Redis(RedisStore { urls, username, password, timeout, tls })
     }
 
     /// URLs stand among their like; those of sentinels name one master.

@@ -153,8 +153,9 @@ pub enum DnsProtocol {
 #[serde(rename_all = "camelCase", default)]
 #[schemars(extend("x-kubernetes-validations" = [
     {"rule": "(self.type == 'Redis') == has(self.urls)", "message": "Redis needs urls, Memory has none"},
-    {"rule": "self.type == 'Redis' || !(has(self.password) || has(self.tls))",
-     "message": "password and tls go with type Redis only"}
+    {"rule": "self.type == 'Redis' || !(has(self.username) || has(self.password) || has(self.tls))",
+     "message": "username, password and tls go with type Redis only"},
+    {"rule": "!has(self.username) || has(self.password)", "message": "a username needs a password"}
 ]))]
 pub struct StoreSpec {
     /// `Memory`: each pod for itself. `Redis`: one for all pods. Default `Memory`.
@@ -163,6 +164,9 @@ pub struct StoreSpec {
     /// Redis: one or several URLs, `redis://` or `rediss://`.
     #[schemars(extend("minItems" = 1, "maxItems" = 64, "x-kubernetes-list-type" = "atomic"))]
     pub urls: Option<Vec<String>>,
+    /// Redis: user of its access control list, which needs a password. Default: the user `default`.
+    #[schemars(length(min = 1, max = 256))]
+    pub username: Option<String>,
     /// Redis: password. Default: none.
     pub password: Option<SecretSource>,
     /// Redis: how long a session waits before it counts by itself, `1ms` to `10s`. Default `50ms`.
@@ -176,6 +180,7 @@ impl Default for StoreSpec {
         Self {
             kind: StoreType::default(),
             urls: None,
+            username: None,
             password: None,
             timeout: TimeSpan(std::time::Duration::from_millis(50)),
             tls: None,

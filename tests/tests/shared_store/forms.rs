@@ -108,7 +108,8 @@ fn throttles_count_on_every_node_of_a_cluster() -> Result<()> {
     }
     let mut cluster = Cluster::start()?;
     let urls = cluster.nodes().iter().map(|node| format!("'redis://{}'", node.address())).collect::<Vec<_>>();
-    let store = format!("{{type: Redis, urls: [{}], timeout: 2s}}", urls.join(", "));
+    let login = "username: gate, password: {value: 'open sesame'}";
+    let store = format!("{{type: Redis, urls: [{}], {login}, timeout: 2s}}", urls.join(", "));
     let rate = "{key: [senderDomain], rate: {count: 3, period: 1d}}";
     let objects = discard() + &object("MtaInboundThrottle", "domains", rate);
     let gates = [(); 2].map(|()| Member::start(&store, &objects));
@@ -154,7 +155,7 @@ fn redis_is_trusted_by_its_certificate_and_trusts_ours() -> Result<()> {
         + &client.secret("gate-tls");
     let port = redis.address().port();
     let store = |password: &str, tls: &str| {
-        let login = format!("password: {{value: '{password}'}}");
+        let login = format!("username: gate, password: {{value: '{password}'}}");
         format!("{{type: Redis, urls: ['rediss://localhost:{port}'], {login}, timeout: 2s, tls: {{{tls}}}}}")
     };
     let ours = "caSecretRef: {name: redis-ca}, clientSecretName: gate-tls";

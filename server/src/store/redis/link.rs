@@ -39,7 +39,7 @@ impl Link {
     }
 
     async fn to_one(url: &str, setting: &Setting) -> RedisResult<Self> {
-        let info = with_password(url.into_connection_info()?, setting);
+        let info = with_login(url.into_connection_info()?, setting);
         let client = match info.addr() {
             ConnectionAddr::TcpTls { .. } => {
                 Client::build_with_tls(insecure(info, &setting.tls), certificates(&setting.tls))?
@@ -65,6 +65,9 @@ impl Link {
             nodes.push(node.into_connection_info()?.addr().clone());
         }
         let mut builder = SentinelClientBuilder::new(nodes, master, SentinelServerType::Master)?;
+        if let Some(username) = &setting.username {
+            builder = builder.set_client_to_redis_username(username);
+        }
         if let Some(password) = &setting.password {
             builder = builder.set_client_to_redis_password(password.expose());
         }
@@ -108,6 +111,9 @@ impl Link {
 fn cluster(setting: &Setting) -> RedisResult<ClusterClient> {
     let nodes = setting.urls.iter().map(|url| url.to_string());
     let mut builder = ClusterClientBuilder::new(nodes).retries(0);
+    if let Some(username) = &setting.username {
+        builder = builder.username(username);
+    }
     if let Some(password) = &setting.password {
         builder = builder.password(password.expose());
     }
@@ -117,9 +123,12 @@ fn cluster(setting: &Setting) -> RedisResult<ClusterClient> {
     builder.build()
 }
 
-fn with_password(info: ConnectionInfo, setting: &Setting) -> ConnectionInfo {
+fn with_login(info: ConnectionInfo, setting: &Setting) -> ConnectionInfo {
     let Some(password) = &setting.password else { return info };
-    let settings = info.redis_settings().clone().set_password(password.expose());
+    let mut settings = info.redis_settings().clone().set_password(password.expose());
+    if let Some(username) = &setting.username {
+        settings = settings.set_username(username);
+    }
     info.set_redis_settings(settings)
 }
 

@@ -10,7 +10,7 @@ use crate::port::Port;
 use crate::process::run;
 use crate::wait::{self, PATIENCE};
 
-/// Three masters without replicas. Dropping it kills them.
+/// Three masters without replicas, with a user `gate` whose password is `open sesame`. Dropping it kills them.
 #[derive(Debug)]
 pub struct Cluster {
     nodes: Vec<Redis>,
@@ -31,6 +31,7 @@ impl Cluster {
             let port = bus.number().to_string();
             node.server.extend(["--cluster-enabled", "yes", "--cluster-port", &port].map(OsString::from));
             node.server.extend(["--cluster-node-timeout", "2000"].map(OsString::from));
+            node.with_user(&["+cluster"]);
             node.begin()?;
             cluster.nodes.push(node);
             cluster._buses.push(bus);

@@ -58,8 +58,8 @@ impl Redis {
         Ok(redis)
     }
 
-    /// Starts one that speaks TLS alone, to clients with a certificate of this authority and the password
-    /// `open sesame`.
+    /// Starts one that speaks TLS alone, to clients with a certificate of this authority who are the user `gate`
+    /// with the password `open sesame`.
     ///
     /// # Errors
     /// When it does not come up.
@@ -75,11 +75,12 @@ impl Redis {
         redis.server.extend([OsString::from("--tls-cert-file"), at("server/tls.crt")]);
         redis.server.extend([OsString::from("--tls-key-file"), at("server/tls.key")]);
         redis.server.extend([OsString::from("--tls-ca-cert-file"), authority.file().into_os_string()]);
-        redis.server.extend(["--requirepass", "open sesame"].map(OsString::from));
+        redis.server.extend(["--user", "default", "off"].map(OsString::from));
         redis.client.extend(["--tls", "--cert"].map(OsString::from));
         redis.client.extend([at("client/tls.crt"), "--key".into(), at("client/tls.key"), "--cacert".into()]);
         redis.client.push(authority.file().into_os_string());
-        redis.client.extend(["--no-auth-warning", "-a", "open sesame"].map(OsString::from));
+        redis.client.extend(["--no-auth-warning", "--user", "gate", "-a", "open sesame"].map(OsString::from));
+        redis.with_user(&[]);
         redis.begin()?;
         Ok(redis)
     }
@@ -87,6 +88,13 @@ impl Redis {
     fn idle() -> Result<Self> {
         let (port, home) = (Port::reserve()?, super::open_home("postern-redis-")?);
         Ok(Self { program: None, port, home, server: Vec::new(), client: Vec::new() })
+    }
+
+    /// The user `gate` with the password `open sesame` and the rights that docs/shared-state.md names.
+    fn with_user(&mut self, more: &[&str]) {
+        let rights = ["~postern:*", "+@read", "+@write", "+@scripting", "+@connection", "+time"];
+        let user = ["--user", "gate", "on", ">open sesame"].into_iter().chain(rights);
+        self.server.extend(user.chain(more.iter().copied()).map(OsString::from));
     }
 
     fn in_clear(&mut self) {
