@@ -60,19 +60,13 @@ impl Folder {
     /// Reads the databases of networks; one that cannot be read is a fault of the settings.
     fn geo(&self, set: &ObjectSet, settings: &Settings) -> (Geo, Vec<Fault>) {
         let mut faults = Vec::new();
-        let mut read = |file: Option<&Path>, field: GeoField| {
-            let file = file?;
-            let database = self.databases.read(file).map_err(|error| error.to_string());
-            let fitting = database.and_then(|database| match database.knows(field) {
-                true => Ok(database),
-                false => Err(format!("{}: no record has {}", file.display(), field.name())),
-            });
-            fitting
-                .map_err(|error| {
-                    let name = set.settings.first().map_or_else(|| Arc::from(""), |it| Arc::clone(&it.name));
-                    faults.push(fault("MtaSettings", &name, field.path(), &error));
-                })
-                .ok()
+        let mut read = |file: Option<&Path>, field: GeoField| match self.database(file?, field) {
+            Ok(database) => Some(database),
+            Err(problem) => {
+                let object = set.settings.first().map(|settings| &settings.name);
+                faults.extend(object.map(|name| fault("MtaSettings", name, field.path(), &problem)));
+                None
+            }
         };
         let geo = Geo {
             systems: read(settings.geo_asn_file.as_deref(), GeoField::System),
@@ -80,6 +74,14 @@ impl Folder {
         };
         self.databases.keep(&databases_of(set));
         (geo, faults)
+    }
+
+    fn database(&self, file: &Path, field: GeoField) -> Result<Arc<GeoDatabase>, String> {
+        let database = self.databases.read(file).map_err(|error| error.to_string())?;
+        match database.knows(field) {
+            true => Ok(database),
+            false => Err(format!("{}: no record has {}", file.display(), field.name())),
+        }
     }
 }
 
