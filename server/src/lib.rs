@@ -7,6 +7,7 @@ pub mod capacity;
 pub mod check;
 pub mod cli;
 pub mod connection;
+mod dial;
 pub mod directory;
 pub mod dns;
 mod doorstep;

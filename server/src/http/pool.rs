@@ -1,18 +1,17 @@
 //! The connections to one server with one set of TLS settings.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use postern_core::policy::route::ClientTls;
-use tokio::net::{TcpStream, lookup_host};
 use tokio::sync::OnceCell;
 use tokio::task::spawn_blocking;
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
 use super::connection::Connection;
 use super::target::Target;
+use crate::dial::dial;
 use crate::filter::FilterError;
 use crate::tls::{TlsClient, Trust};
 
@@ -71,7 +70,7 @@ impl Pool {
 
     /// A new connection, to the first of the host's addresses that takes it. Names are looked up each time.
     pub(super) async fn open(&self, limit: Duration) -> Result<Connection, FilterError> {
-        let stream = self.connect(limit).await.map_err(|source| self.unreachable(source))?;
+        let stream = dial(&self.host, self.port, limit).await.map_err(|source| self.unreachable(source))?;
         if !self.is_secure {
             return Connection::new(stream).await;
         }
@@ -85,26 +84,6 @@ impl Pool {
         };
         let (stream, _) = secured.await.map_err(|source| self.unreachable(source))?;
         Connection::new(stream).await
-    }
-
-    async fn connect(&self, limit: Duration) -> io::Result<TcpStream> {
-        let peers: Vec<SocketAddr> = match self.host.parse::<IpAddr>() {
-            Ok(ip) => vec![SocketAddr::new(ip, self.port)],
-            Err(_) => lookup_host((&*self.host, self.port)).await?.collect(),
-        };
-        // One address that swallows everything must not use up the time of the others.
-        let share = limit / u32::try_from(peers.len().max(1)).unwrap_or(1);
-        let mut failure = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
-        for peer in peers {
-            match timeout(share, TcpStream::connect(peer)).await.unwrap_or_else(|late| Err(late.into())) {
-                Ok(stream) => {
-                    stream.set_nodelay(true)?;
-                    return Ok(stream);
-                }
-                Err(error) => failure = error,
-            }
-        }
-        Err(failure)
     }
 
     fn unreachable(&self, source: io::Error) -> FilterError {

@@ -1,15 +1,14 @@
 //! One connection to an LDAP server: a request at a time, and its answers read with a limit.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use postern_core::ldap::{Entry, Outcome, Request, Response, Search, message_length};
 use postern_core::policy::directory::{Ldap, LdapSecurity};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
-use tokio::net::{TcpStream, lookup_host};
-use tokio::time::timeout;
+use tokio::net::TcpStream;
 
+use crate::dial::dial;
 use crate::directory::DirectoryError;
 use crate::tls::TlsClient;
 
@@ -41,7 +40,7 @@ impl Connection {
     /// Connects, with TLS where the settings have it; nobody is bound yet.
     pub(super) async fn open(ldap: &Ldap, tls: Option<&TlsClient>) -> Result<Self, DirectoryError> {
         let unreachable = |source| DirectoryError::Connect { to: address_of(ldap), source };
-        let tcp = connect(ldap).await.map_err(unreachable)?;
+        let tcp = dial(&ldap.host, ldap.port, ldap.timeout).await.map_err(unreachable)?;
         let Some(tls) = tls else { return Ok(Self::on(Box::new(tcp))) };
         let tcp = match ldap.security {
             LdapSecurity::StartTls => start_tls(tcp).await?,
@@ -135,27 +134,6 @@ async fn next_message(
             return Err(DirectoryError::Lost(io::ErrorKind::UnexpectedEof.into()));
         }
     }
-}
-
-/// To the first of the host's addresses that takes the connection. Names are looked up each time.
-async fn connect(ldap: &Ldap) -> io::Result<TcpStream> {
-    let peers: Vec<SocketAddr> = match ldap.host.parse::<IpAddr>() {
-        Ok(ip) => vec![SocketAddr::new(ip, ldap.port)],
-        Err(_) => lookup_host((&*ldap.host, ldap.port)).await?.collect(),
-    };
-    // One address that swallows everything must not use up the time of the others.
-    let share = ldap.timeout / u32::try_from(peers.len().max(1)).unwrap_or(1);
-    let mut failure = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
-    for peer in peers {
-        match timeout(share, TcpStream::connect(peer)).await.unwrap_or_else(|late| Err(late.into())) {
-            Ok(stream) => {
-                stream.set_nodelay(true)?;
-                return Ok(stream);
-            }
-            Err(error) => failure = error,
-        }
-    }
-    Err(failure)
 }
 
 fn address_of(ldap: &Ldap) -> Arc<str> {
