@@ -288,6 +288,9 @@ fn what_one_gate_delivered_is_not_delivered_again_by_another() -> Result<()> {
     gates.iter().try_for_each(|gate| gate.wait_for_store(true))?;
     hop.answer_dot("full@example.test", "452 4.2.2 Over quota");
     let to = ["ann@example.test", "full@example.test"];
+    // The second gate has just heard that nothing is remembered, and what the first remembers must reach it all the same.
+    let reply = deliver(gates[1].address(), "s@example.org", &to[..1], &letter("plain", 500))?;
+    ensure!(reply.is("250"), "{reply}");
     for gate in [&gates[0], &gates[1], &gates[0], &gates[1]] {
         let reply = deliver(gate.address(), "s@example.org", &to, &letter("mixed", 500))?;
         ensure!(reply.is("451"), "{reply}");

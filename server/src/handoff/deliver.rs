@@ -11,7 +11,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::handed::{self, Handed};
 use super::part::{Company, Part};
-use super::{Answers, Delivered, Delivery, HandOff, Mailing, RememberedDelivery, RouteKind};
+use super::{Answers, Delivered, Delivery, HandOff, Mailing, Parties, RememberedDelivery, RouteKind};
 
 impl HandOff {
     /// Gives a message to the next hops of all its recipients.
@@ -100,54 +100,54 @@ impl HandOff {
         if delivery.answers == Answers::PerRecipient {
             return outcomes;
         }
-        let mut message = None;
-        for (ordinal, (mailing, outcomes)) in delivery.mailings.iter().zip(&mut outcomes).enumerate() {
-            for (copy, outcome) in mailing.copies.iter().zip(outcomes) {
-                let parties = parties(ordinal, mailing, &copy.recipient.address);
-                if !self.shared.remembered.knows(&parties).await {
-                    continue;
-                }
-                let Some(message) = self.digest(delivery, mailing, &mut message).await else { continue };
-                let known = RememberedDelivery { parties, message };
-                if self.shared.remembered.was_delivered(&known).await {
-                    self.shared.metrics.count_skipped();
-                    *outcome = Outcome::Delivered;
-                }
+        let parties: Vec<Parties> = delivery.all_parties().collect();
+        let known = self.shared.remembered.knows(&parties).await;
+        if known.is_empty() {
+            return outcomes;
+        }
+        let Some(message) = digest(delivery).await else { return outcomes };
+        for (place, (parties, outcome)) in parties.into_iter().zip(outcomes.iter_mut().flatten()).enumerate()
+        {
+            let known_as = RememberedDelivery { parties, message };
+            if known.contains(&place) && self.shared.remembered.was_delivered(&known_as).await {
+                self.shared.metrics.count_skipped();
+                *outcome = Outcome::Delivered;
             }
         }
         outcomes
     }
 
     async fn remember(&self, delivery: &Delivery, outcomes: &[Vec<Outcome>]) {
-        let mut message = None;
-        for (ordinal, (mailing, outcomes)) in delivery.mailings.iter().zip(outcomes).enumerate() {
-            for (copy, outcome) in mailing.copies.iter().zip(outcomes) {
-                if *outcome != Outcome::Delivered {
-                    continue;
-                }
-                let Some(message) = self.digest(delivery, mailing, &mut message).await else { return };
-                let parties = parties(ordinal, mailing, &copy.recipient.address);
-                self.shared.remembered.remember(RememberedDelivery { parties, message }).await;
-            }
+        let all = delivery.all_parties().zip(outcomes.iter().flatten());
+        let reached = all.filter(|(_, outcome)| **outcome == Outcome::Delivered).map(|(parties, _)| parties);
+        let reached: Vec<Parties> = reached.collect();
+        if reached.is_empty() {
+            return;
+        }
+        let Some(message) = digest(delivery).await else { return };
+        let delivered = reached.into_iter().map(|parties| RememberedDelivery { parties, message });
+        self.shared.remembered.remember(&delivered.collect::<Vec<_>>()).await;
+    }
+}
+
+/// The hash of the message as it was received. Filters make the same messages in the same order for the same
+/// message, so the first one stands for all.
+async fn digest(delivery: &Delivery) -> Option<[u8; 32]> {
+    match delivery.mailings.first()?.content.original().digest().await {
+        Ok(digest) => Some(digest),
+        Err(error) => {
+            tracing::warn!(id = %delivery.id, %error, "the message could not be read again");
+            None
         }
     }
+}
 
-    /// The hash of the message as it was received, computed once and only when it is needed.
-    async fn digest(
-        &self,
-        delivery: &Delivery,
-        mailing: &Mailing,
-        known: &mut Option<[u8; 32]>,
-    ) -> Option<[u8; 32]> {
-        if known.is_none() {
-            match mailing.content.original().digest().await {
-                Ok(digest) => *known = Some(digest),
-                Err(error) => {
-                    tracing::warn!(id = %delivery.id, %error, "the message could not be read again")
-                }
-            }
-        }
-        *known
+impl Delivery {
+    /// Of each recipient of each mailing, in order.
+    fn all_parties(&self) -> impl Iterator<Item = Parties> {
+        self.mailings.iter().enumerate().flat_map(|(ordinal, mailing)| {
+            mailing.copies.iter().map(move |copy| parties(ordinal, mailing, &copy.recipient.address))
+        })
     }
 }
 
@@ -176,7 +176,7 @@ fn places(outcomes: &[Outcome], wanted: impl Fn(&Outcome) -> bool) -> Vec<usize>
 }
 
 /// Who gets which of a delivery's messages: filters make the same ones in the same order for the same message.
-fn parties(ordinal: usize, mailing: &Mailing, recipient: &Address) -> [u8; 32] {
+fn parties(ordinal: usize, mailing: &Mailing, recipient: &Address) -> Parties {
     let mut hash = Sha256::new();
     hash.update(mailing.sender.key());
     // No address holds a NUL, so these cannot run into each other.

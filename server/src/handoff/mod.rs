@@ -42,7 +42,7 @@ pub(crate) use self::preview::preview;
 pub use self::relay::Phase;
 use self::relay::{Ahead, Letter, Offer, Relays};
 pub use self::remembered::{
-    Answer, DeliveredStore, Delivery as RememberedDelivery, InMemory, REMEMBERED_FOR,
+    Answer, DeliveredStore, Delivery as RememberedDelivery, InMemory, Parties, REMEMBERED_FOR,
 };
 pub use self::verify::Verification;
 use self::verify::Verified;

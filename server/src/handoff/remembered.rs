@@ -15,13 +15,16 @@ use tokio::time::Instant;
 /// A future that a store answers with.
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
+/// Sender and recipient, hashed in their comparison forms.
+pub type Parties = [u8; 32];
+
 /// One message to one recipient.
 ///
 /// The message is known by its octets as they were received: our own fields differ at every try.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Delivery {
-    /// Sender and recipient, hashed in their comparison forms.
-    pub parties: [u8; 32],
+    /// From whom to whom.
+    pub parties: Parties,
     /// SHA-256 of the message as it was received.
     pub message: [u8; 32],
 }
@@ -31,13 +34,13 @@ pub struct Delivery {
 /// A store that cannot be reached answers as if it knew nothing: a copy too many is better than one too
 /// few.
 pub trait DeliveredStore: std::fmt::Debug + Send + Sync {
-    /// Whether anything is known about these parties. Answered without the message, because most
+    /// The places of those parties of whom anything is known. Answered without the message, because most
     /// messages are sent once and need not be hashed then.
-    fn knows<'a>(&'a self, parties: &'a [u8; 32]) -> Answer<'a, bool>;
+    fn knows<'a>(&'a self, parties: &'a [Parties]) -> Answer<'a, Vec<usize>>;
     /// Whether this was delivered.
     fn was_delivered<'a>(&'a self, delivery: &'a Delivery) -> Answer<'a, bool>;
-    /// This was delivered.
-    fn remember(&self, delivery: Delivery) -> Answer<'_, ()>;
+    /// These were delivered. Answered when every process knows it that shares the store.
+    fn remember<'a>(&'a self, deliveries: &'a [Delivery]) -> Answer<'a, ()>;
 }
 
 /// How long a delivery is remembered: as long as clients commonly try (RFC 5321 section 4.5.4.1).
@@ -53,7 +56,7 @@ pub struct InMemory {
 
 #[derive(Debug, Default)]
 struct State {
-    by_parties: HashMap<[u8; 32], Vec<[u8; 32]>>,
+    by_parties: HashMap<Parties, Vec<[u8; 32]>>,
     /// In the order of remembering, which is that of forgetting.
     ages: VecDeque<(Instant, Delivery)>,
 }
@@ -79,8 +82,11 @@ impl InMemory {
 }
 
 impl DeliveredStore for InMemory {
-    fn knows<'a>(&'a self, parties: &'a [u8; 32]) -> Answer<'a, bool> {
-        let known = self.with(|state| state.by_parties.contains_key(parties));
+    fn knows<'a>(&'a self, parties: &'a [Parties]) -> Answer<'a, Vec<usize>> {
+        let known = self.with(|state| {
+            let known = |parties: &Parties| state.by_parties.contains_key(parties);
+            parties.iter().enumerate().filter(|(_, parties)| known(parties)).map(|(place, _)| place).collect()
+        });
         Box::pin(std::future::ready(known))
     }
 
@@ -89,17 +95,8 @@ impl DeliveredStore for InMemory {
         Box::pin(std::future::ready(delivered))
     }
 
-    fn remember(&self, delivery: Delivery) -> Answer<'_, ()> {
-        self.with(|state| {
-            if state.holds(&delivery) {
-                return;
-            }
-            if state.ages.len() >= self.capacity {
-                state.forget_oldest();
-            }
-            state.by_parties.entry(delivery.parties).or_default().push(delivery.message);
-            state.ages.push_back((Instant::now(), delivery));
-        });
+    fn remember<'a>(&'a self, deliveries: &'a [Delivery]) -> Answer<'a, ()> {
+        self.with(|state| deliveries.iter().for_each(|delivery| state.remember(*delivery, self.capacity)));
         Box::pin(std::future::ready(()))
     }
 }
@@ -107,6 +104,17 @@ impl DeliveredStore for InMemory {
 impl State {
     fn holds(&self, delivery: &Delivery) -> bool {
         self.by_parties.get(&delivery.parties).is_some_and(|messages| messages.contains(&delivery.message))
+    }
+
+    fn remember(&mut self, delivery: Delivery, capacity: usize) {
+        if self.holds(&delivery) {
+            return;
+        }
+        if self.ages.len() >= capacity {
+            self.forget_oldest();
+        }
+        self.by_parties.entry(delivery.parties).or_default().push(delivery.message);
+        self.ages.push_back((Instant::now(), delivery));
     }
 
     fn forget(&mut self, is_old: impl Fn(&Instant) -> bool) {
@@ -140,20 +148,18 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_delivery_is_remembered_for_five_days() {
         let memory = InMemory::default();
-        memory.remember(delivery(1, 1)).await;
-        assert!(memory.knows(&[1; 32]).await && !memory.knows(&[2; 32]).await);
+        memory.remember(&[delivery(1, 1)]).await;
+        assert_eq!(memory.knows(&[[1; 32], [2; 32]]).await, [0]);
         assert!(memory.was_delivered(&delivery(1, 1)).await);
         assert!(!memory.was_delivered(&delivery(1, 2)).await, "another message is another delivery");
         tokio::time::advance(REMEMBERED_FOR).await;
-        assert!(!memory.knows(&[1; 32]).await);
+        assert!(memory.knows(&[[1; 32]]).await.is_empty());
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_full_memory_forgets_the_oldest() {
         let memory = InMemory::new(2);
-        for message in [1, 2, 2, 3] {
-            memory.remember(delivery(1, message)).await;
-        }
+        memory.remember(&[1, 2, 2, 3].map(|message| delivery(1, message))).await;
         assert!(!memory.was_delivered(&delivery(1, 1)).await);
         assert!(memory.was_delivered(&delivery(1, 2)).await && memory.was_delivered(&delivery(1, 3)).await);
     }

@@ -1,19 +1,21 @@
 //! What was delivered before a client tries again, for all processes behind one Redis.
 
 use super::Store;
-use crate::handoff::{Answer, DeliveredStore, RememberedDelivery};
+use crate::handoff::{Answer, DeliveredStore, Parties, RememberedDelivery};
 
 impl DeliveredStore for Store {
-    fn knows<'a>(&'a self, parties: &'a [u8; 32]) -> Answer<'a, bool> {
+    fn knows<'a>(&'a self, parties: &'a [Parties]) -> Answer<'a, Vec<usize>> {
         Box::pin(async move {
             // What this process knows it knows, whether or not others have heard of it.
-            if self.delivered.knows(parties).await {
-                return true;
+            let mut known = self.delivered.knows(parties).await;
+            if let Some(shared) = self.shared()
+                && let Some(elsewhere) = shared.knows_parties(parties).await
+            {
+                known.extend(elsewhere);
+                known.sort_unstable();
+                known.dedup();
             }
-            match self.shared() {
-                Some(shared) => shared.knows_parties(parties).await.unwrap_or(false),
-                None => false,
-            }
+            known
         })
     }
 
@@ -29,12 +31,12 @@ impl DeliveredStore for Store {
         })
     }
 
-    fn remember(&self, delivery: RememberedDelivery) -> Answer<'_, ()> {
+    fn remember<'a>(&'a self, deliveries: &'a [RememberedDelivery]) -> Answer<'a, ()> {
         Box::pin(async move {
-            self.delivered.remember(delivery).await;
+            self.delivered.remember(deliveries).await;
             if let Some(shared) = self.shared() {
-                // Unheard it is remembered here at least, where most clients come back to.
-                let _: Option<()> = shared.remember(&delivery).await;
+                // Unheard they are remembered here at least, where most clients come back to.
+                let _: Option<()> = shared.remember(deliveries).await;
             }
         })
     }

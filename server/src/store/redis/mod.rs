@@ -4,22 +4,23 @@ mod link;
 mod script;
 
 use std::future::Future;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
+use futures::future::join_all;
 use postern_core::policy::filter::Greylist;
 use postern_core::policy::settings::RedisStore as Setting;
 use postern_core::policy::throttle::Rate;
 use redis::{Cmd, ErrorKind, FromRedisValue, RedisError, RedisResult, ServerErrorKind};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use self::link::Link;
 use self::script::{COUNT, GREYLIST, REMEMBER};
 use super::greylist::Triple;
 use super::metrics::{RequestOutcome, StoreMetrics};
 use super::throttle::{Counted, CounterKey};
-use crate::handoff::{REMEMBERED_FOR, RememberedDelivery};
+use crate::handoff::{Parties, REMEMBERED_FOR, RememberedDelivery};
 
 /// A Redis, with a connection while it answers.
 ///
@@ -29,6 +30,8 @@ use crate::handoff::{REMEMBERED_FOR, RememberedDelivery};
 pub(super) struct RedisStore {
     setting: Setting,
     link: ArcSwapOption<Link>,
+    /// How long it is certain that no delivery is remembered anywhere.
+    nothing_until: Mutex<Option<Instant>>,
     metrics: StoreMetrics,
     /// For the task that connects, which ends with the store.
     this: Weak<Self>,
@@ -57,6 +60,7 @@ impl RedisStore {
         let store = Arc::new_cyclic(|this| Self {
             setting,
             link: ArcSwapOption::empty(),
+            nothing_until: Mutex::default(),
             metrics,
             this: Weak::clone(this),
         });
@@ -105,18 +109,50 @@ impl RedisStore {
         self.ask(|link| async move { link.run(&GREYLIST, &key, &[&delay, &expiry]).await }).await
     }
 
-    pub(super) async fn knows_parties(&self, parties: &[u8; 32]) -> Option<bool> {
-        self.query(Cmd::exists(named("delivered", parties))).await
+    /// The places of those of whom anything is known.
+    pub(super) async fn knows_parties(&self, parties: &[Parties]) -> Option<Vec<usize>> {
+        if !self.anything_is_remembered().await? {
+            return Some(Vec::new());
+        }
+        let asked = parties.iter().enumerate().map(async |(place, parties)| {
+            let known = self.query(Cmd::exists(named("delivered", parties))).await;
+            known.unwrap_or(false).then_some(place)
+        });
+        Some(join_all(asked).await.into_iter().flatten().collect())
+    }
+
+    /// Mixed answers are rare, so mostly there is nothing to ask for. That there is nothing holds for a while: who
+    /// remembers something waits for as long before the client is told to try again.
+    async fn anything_is_remembered(&self) -> Option<bool> {
+        let asked = Instant::now();
+        if self.nothing_until().is_some_and(|end| asked < end) {
+            return Some(false);
+        }
+        let anything: bool = self.query(Cmd::exists(ANYTHING)).await?;
+        *self.nothing_until() = (!anything).then_some(asked + NOTHING_HOLDS_FOR);
+        Some(anything)
+    }
+
+    fn nothing_until(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.nothing_until.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) async fn was_delivered(&self, delivery: &RememberedDelivery) -> Option<bool> {
         self.query(Cmd::sismember(named("delivered", &delivery.parties), &delivery.message)).await
     }
 
-    pub(super) async fn remember(&self, delivery: &RememberedDelivery) -> Option<()> {
-        let key = named("delivered", &delivery.parties);
-        let (message, lasts) = (delivery.message, REMEMBERED_FOR.as_secs().to_string());
-        self.ask(|link| async move { link.run(&REMEMBER, &key, &[&message, lasts.as_bytes()]).await }).await
+    pub(super) async fn remember(&self, deliveries: &[RememberedDelivery]) -> Option<()> {
+        let lasts = REMEMBERED_FOR.as_secs();
+        self.query::<()>(Cmd::set_ex(ANYTHING, 1, lasts)).await?;
+        let all_know = Instant::now() + NOTHING_HOLDS_FOR;
+        let lasts = lasts.to_string();
+        let remembered = join_all(deliveries.iter().map(|delivery| {
+            let (key, lasts) = (named("delivered", &delivery.parties), lasts.as_bytes());
+            self.ask(move |link| async move { link.run(&REMEMBER, &key, &[&delivery.message, lasts]).await })
+        }));
+        let remembered: Option<()> = remembered.await.into_iter().collect();
+        sleep_until(all_know).await;
+        remembered
     }
 
     async fn query<T: FromRedisValue>(&self, command: Cmd) -> Option<T> {
@@ -211,6 +247,11 @@ fn refuses_this_request(error: &RedisError) -> bool {
 fn named(kind: &str, key: &[u8]) -> Vec<u8> {
     [b"postern:", kind.as_bytes(), b":", key].concat()
 }
+
+/// Set while any delivery is remembered.
+const ANYTHING: &str = "postern:delivered:any";
+/// The time that a client with a mixed answer waits in addition, and that a gate need not ask for.
+const NOTHING_HOLDS_FOR: Duration = Duration::from_millis(500);
 
 /// Patience when nobody waits.
 const CONNECT_LIMIT: Duration = Duration::from_secs(3);

@@ -21,8 +21,12 @@ end
 local events = tonumber(ARGV[2])
 if events > 0 then
   current = current + events
-  redis.call('HSET', KEYS[1], 'window', window, 'current', current, 'previous', previous)
-  redis.call('EXPIRE', KEYS[1], 2 * period)
+  if at == window then
+    redis.call('HSET', KEYS[1], 'current', current)
+  else
+    redis.call('HSET', KEYS[1], 'window', window, 'current', current, 'previous', previous)
+    redis.call('EXPIRE', KEYS[1], 2 * period)
+  end
 end
 local elapsed = (tonumber(time[1]) - window * period) * 1000 + math.floor(tonumber(time[2]) / 1000)
 return {current, previous, elapsed}
