@@ -1,6 +1,8 @@
 //! Tokens of a real provider, and everything that only looks like one.
 
+use std::io::Write as _;
 use std::net::SocketAddr;
+use std::process::{Command, ExitStatus};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
@@ -12,6 +14,7 @@ use postern_tests::manifests::{Folder, object, relay, settings};
 use postern_tests::peers::oidc_provider::OidcProvider;
 use postern_tests::peers::openssl::{Start, s_client};
 use postern_tests::port::Port;
+use postern_tests::{process, require};
 
 use super::bench::{Door, python, smtplib};
 
@@ -24,7 +27,7 @@ struct Bench {
     authority: Authority,
     submission: Port,
     submissions: Port,
-    _hop: Hop,
+    hop: Hop,
     _folder: Folder,
 }
 
@@ -63,7 +66,7 @@ impl Bench {
             ("mx.yaml", authority.issue(&["mx.example.test"])?.secret("mx")),
         ])?;
         let gate = Gate::start(folder.path())?;
-        Ok(Self { gate, provider, authority, submission, submissions, _hop: hop, _folder: folder })
+        Ok(Self { gate, provider, authority, submission, submissions, hop, _folder: folder })
     }
 
     fn address(&self, door: Door) -> SocketAddr {
@@ -76,6 +79,41 @@ impl Bench {
     /// What Python's client hears.
     fn log_in(&self, door: Door, mechanism: &str, user: &str, token: &str) -> Result<String> {
         smtplib(self.address(door), door, &self.authority.file(), mechanism, user, token)
+    }
+
+    /// How curl fares that sends a message to somebody, and what both sides said.
+    fn curl(&self, door: Door, mechanism: &str, token: &str) -> Result<(ExitStatus, String)> {
+        let address = self.address(door);
+        let scheme = if door == Door::Submission { "smtp" } else { "smtps" };
+        let server = format!("mx.example.test:{}", address.port());
+        let mut letter = tempfile::NamedTempFile::new()?;
+        letter.write_all(b"Subject: sent by curl\r\n\r\nText\r\n")?;
+        let mut command = Command::new("curl");
+        command.args([
+            "--verbose",
+            "--silent",
+            "--show-error",
+            "--ssl-reqd",
+            "--noproxy",
+            "*",
+            "--max-time",
+            "20",
+        ]);
+        command
+            .args(["--resolve", &format!("{server}:127.0.0.1")])
+            .arg("--cacert")
+            .arg(self.authority.file());
+        command.args([
+            "--login-options",
+            &format!("AUTH={mechanism}"),
+            "--user",
+            ANN,
+            "--oauth2-bearer",
+            token,
+        ]);
+        command.args(["--mail-from", ANN, "--mail-rcpt", "someone@elsewhere.test", "--upload-file"]);
+        command.arg(letter.path()).arg(format!("{scheme}://{server}/client.example.org"));
+        process::output(&mut command)
     }
 
     /// By the quickest way.
@@ -104,6 +142,25 @@ fn tokens_of_every_kind_log_in_at_both_doors_with_both_mechanisms() -> Result<()
             }
         }
     }
+    Ok(())
+}
+
+#[test]
+fn curl_sends_mail_with_a_token_at_both_doors_with_both_mechanisms() -> Result<()> {
+    if !(OidcProvider::is_there()? && require::peers(&["curl"])?) {
+        return Ok(());
+    }
+    let bench = Bench::start("", HURRIED)?;
+    let token = bench.provider.token("ann", "urn:mail:RS256", "mail")?;
+    for mechanism in MECHANISMS {
+        for door in [Door::Submission, Door::Submissions] {
+            let (status, said) = bench.curl(door, mechanism, &token)?;
+            ensure!(status.success() && said.contains("< 235 2.7.0"), "{mechanism} {door:?}: {said}");
+            let (status, said) = bench.curl(door, mechanism, &token[..token.len() - 8])?;
+            ensure!(!status.success() && said.contains("< 535 5.7.8"), "{mechanism} {door:?}: {said}");
+        }
+    }
+    assert_eq!(bench.hop.stored().len(), 4);
     Ok(())
 }
 
