@@ -1,0 +1,35 @@
+"""docs/benchmarks.md and its pictures, made of docs/benchmarks.json and tests/bench/instructions.json."""
+
+import json
+
+from . import scenarios
+from .record import TREE
+
+
+def write(record):
+    (TREE / "docs/benchmarks.md").write_text(page(record))
+
+
+def page(record):
+    sections = [scenario.section(record[scenario.name]) for scenario in scenarios.known() if scenario.name in record]
+    return ("# Benchmarks\n\nOn loopback, all programs of a scenario in one run. The raw values are in "
+            "[benchmarks.json](benchmarks.json).\n\n" + "\n".join(sections) + of_one_message())
+
+
+def of_one_message():
+    """The figures that hold on any day, whatever else the machine does."""
+    figure = json.loads((TREE / "tests/bench/instructions.json").read_text())
+    return f"""
+## What one message costs
+
+Two figures of the relaying path do not depend on what else the machine does, so `tests/run` can hold them. The message has
+{figure["octets"]} octets and one recipient, the connection is kept, and the next hop offers PIPELINING.
+
+* **Instructions**: {figure["instructions_per_message"]:,} in user space, counted by valgrind's callgrind in the release binary ({figure["processor"]}).
+  `tests/bench/instructions` relays N and 2 N messages and takes the difference, so that the start cancels out; runs differ by
+  less than 1 %. More than 5 % above the figure in `tests/bench/instructions.json` is an error, and `--profile` shows where they are. A new compiler
+  or C library changes the figure too: then, and after an improvement, `--write` makes what is found the new one. String
+  instructions such as `rep stosb` count once for each octet there, so clearing memory looks dearer than it is.
+* **Allocations**: `server/tests/allocations.rs` relays messages through the real listener, session and hand-off in one process and counts with
+  dhat, so that no code of ours is unsafe for it. `POSTERN_ALLOCATIONS=FILE` writes who asked for the memory, for DHAT's viewer.
+"""
