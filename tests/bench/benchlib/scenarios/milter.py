@@ -33,13 +33,16 @@ class WithMilter:
     """An arm whose server asks an OpenDKIM of its own."""
 
     milter = None
+    # Where OpenDKIM looks for keys; None where no message is signed, and nothing is looked up.
+    nameserver = None
 
     def start_milter(self):
         port = free_port()
-        # 192.0.2.99 is nobody's: what comes from here is verified, not signed. Without a signature nothing is looked up.
+        # 192.0.2.99 is nobody's: what comes from here is verified, not signed.
         (self.home / "nobody").write_text("192.0.2.99\n")
         (self.home / "opendkim.conf").write_text(
-            f"Mode v\nSocket inet:{port}@127.0.0.1\nSyslog no\nInternalHosts {self.home}/nobody\n")
+            f"Mode v\nSocket inet:{port}@127.0.0.1\nSyslog no\nInternalHosts {self.home}/nobody\n"
+            + (f"Nameservers {self.nameserver}\n" if self.nameserver else ""))
         self.milter = self.start(["opendkim", "-f", "-x", self.home / "opendkim.conf"], "opendkim.log")
         wait_until("OpenDKIM listens", lambda: listens(port))
         return port

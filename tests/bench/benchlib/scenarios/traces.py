@@ -8,12 +8,9 @@ The collector takes OTLP/HTTP and throws it away; its time is not counted. The a
 have been taken: dropped ones would be cheap. docs/benchmarks.md and docs/benchmarks.json get the medians and the raw values.
 """
 
-import contextlib
-import multiprocessing
-import os
 import re
-import socket
 
+from ..answering import Answering
 from ..measure import of_pairs, side_by_side
 from ..postern import Postern
 from ..scenario import Scenario
@@ -32,7 +29,7 @@ As relaying, with a collector that takes OTLP/HTTP and throws it away; its time 
 
 
 def main():
-    with Collector() as collector:
+    with Answering() as collector:
         def prepare(arm):
             arm.collector = collector
 
@@ -42,41 +39,6 @@ def main():
         if name in results and "off" in results:
             more = of_pairs(results, name, "off", "cpu_us_per_message")
             print(f"{name}: {more:+.1f} % CPU per message, median of {len(results[name])} pairs (allowed: {allowed} %)")
-
-
-class Collector:
-    """Takes every request and answers 200, in a process of its own."""
-
-    def __enter__(self):
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self.listener.getsockname()[1]
-        self.process = multiprocessing.Process(target=self.serve, daemon=True)
-        self.process.start()
-        return self
-
-    def __exit__(self, *_):
-        self.process.terminate()
-        self.process.join()
-
-    def serve(self):
-        while True:
-            connection, _ = self.listener.accept()
-            if os.fork() == 0:
-                with contextlib.suppress(ConnectionError):
-                    take(connection)
-                os._exit(0)
-            connection.close()
-
-
-def take(connection):
-    stream = connection.makefile("rb")
-    while stream.readline():
-        length = 0
-        while (line := stream.readline().strip()):
-            if line.lower().startswith(b"content-length:"):
-                length = int(line.split(b":")[1])
-        stream.read(length)
-        connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
 
 
 class Off(Postern):
