@@ -16,7 +16,6 @@ def side_by_side(scenario, arms, description, messages=20000, prepare=lambda arm
 
     `prepare` gets each arm before it starts, `prove` when all rounds are over; it ends the run when an arm has not done its work.
     """
-    signal.signal(signal.SIGTERM, lambda *_: exit(1))
     options = arguments(description, arms, messages)
     with contextlib.ExitStack() as stack:
         running = {}
@@ -32,6 +31,8 @@ def side_by_side(scenario, arms, description, messages=20000, prepare=lambda arm
 
 
 def arguments(description, arms, messages=20000):
+    """The command line. From here on a termination ends what was started, too."""
+    signal.signal(signal.SIGTERM, lambda *_: exit(1))
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--messages", type=int, default=messages, help="for each arm and round")
