@@ -14,6 +14,7 @@ use tempfile::TempDir;
 
 pub use self::hook::audited;
 pub use self::trace::{Span, Trace};
+use crate::certificate::Authority;
 use crate::gate::get;
 use crate::port::Port;
 use crate::process::{Ending, Program};
@@ -26,6 +27,7 @@ pub struct Jaeger {
     _program: Option<Program>,
     query: SocketAddr,
     ports: Vec<Port>,
+    has_tls: bool,
     _home: Option<TempDir>,
 }
 
@@ -36,6 +38,18 @@ impl Jaeger {
     /// When it does not start, or is not there with `POSTERN_TEST_REQUIRE_PEERS=1` and without `POSTERN_TEST_NO_JAEGER=1`, which
     /// `tests/run` sets where nothing can build it.
     pub fn start() -> Result<Option<Self>> {
+        Self::launch(None)
+    }
+
+    /// The same, taking spans over TLS as `localhost`, from those alone whom the authority has certified.
+    ///
+    /// # Errors
+    /// As for [`start`](Self::start).
+    pub fn with_tls(authority: &Authority) -> Result<Option<Self>> {
+        Self::launch(Some(authority))
+    }
+
+    fn launch(authority: Option<&Authority>) -> Result<Option<Self>> {
         if env::var_os("POSTERN_TEST_NO_JAEGER").is_some() {
             return Ok(None);
         }
@@ -51,9 +65,18 @@ impl Jaeger {
         for (at, option) in OPTIONS.iter().enumerate() {
             command.arg(format!("{option}.host-port={}", address(at)?));
         }
+        if let Some(authority) = authority {
+            authority.issue(&["localhost"])?.write(home.path())?;
+            for option in [OPTIONS[GRPC], OPTIONS[HTTP]] {
+                command.arg(format!("{option}.tls.enabled=true"));
+                command.arg(format!("{option}.tls.cert=tls.crt")).arg(format!("{option}.tls.key=tls.key"));
+                command.arg(format!("{option}.tls.client-ca={}", authority.file().display()));
+            }
+        }
         let program = Program::start("jaeger", command, &home.path().join("log"), Ending::Kill)?;
         let query = address(QUERY)?;
-        let mut jaeger = Self { _program: Some(program), query, ports, _home: Some(home) };
+        let has_tls = authority.is_some();
+        let mut jaeger = Self { _program: Some(program), query, ports, has_tls, _home: Some(home) };
         wait::until("Jaeger to be ready", PATIENCE, || {
             if let Some(program) = &mut jaeger._program {
                 program.must_run()?;
@@ -65,7 +88,7 @@ impl Jaeger {
 
     /// One that runs already; its API is at this address.
     pub fn at(query: SocketAddr) -> Self {
-        Self { _program: None, query, ports: Vec::new(), _home: None }
+        Self { _program: None, query, ports: Vec::new(), has_tls: false, _home: None }
     }
 
     /// Where it takes OTLP/gRPC.
@@ -79,7 +102,11 @@ impl Jaeger {
     }
 
     fn url(&self, at: usize) -> String {
-        self.ports.get(at).map(|port| format!("http://{}", port.address())).unwrap_or_default()
+        let Some(address) = self.ports.get(at).map(Port::address) else { return String::new() };
+        if self.has_tls {
+            return format!("https://localhost:{}", address.port());
+        }
+        format!("http://{address}")
     }
 
     /// A trace by its id, once it is complete: every span but the first has its parent, and `is_whole` says so too.

@@ -2,15 +2,19 @@
 
 use std::io::Read;
 use std::net::TcpListener;
+use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
+use postern_tests::certificate::Authority;
 use postern_tests::client::{Client, letter};
 use postern_tests::hop::{Hop, Protocol};
 use postern_tests::http::{Answer, HttpServer};
+use postern_tests::jaeger::Jaeger;
 use postern_tests::manifests::{no_session_limits, relay};
 use postern_tests::port::Port;
+use postern_tests::require;
 use postern_tests::site::Site;
 use postern_tests::wait::{self, PATIENCE};
 
@@ -103,6 +107,46 @@ fn a_collector_that_refuses_delays_no_mail() -> Result<()> {
     ensure!(lost >= 40 && count(&site, "Exported")? == 0, "{lost}");
     let said = |log: &str| log.matches("spans cannot be sent").count();
     assert_eq!(said(&site.gate.program().log()), 1, "the log says it once");
+    Ok(())
+}
+
+#[test]
+fn spans_go_over_tls_to_whom_the_certificates_say() -> Result<()> {
+    if !require::peers(&["openssl"])? {
+        return Ok(());
+    }
+    let (ours, others) = (Authority::new()?, Authority::new()?);
+    let Some(jaeger) = Jaeger::with_tls(&ours)? else { return Ok(()) };
+    let home = tempfile::tempdir()?;
+    ours.issue(&["gate"])?.write(home.path())?;
+    let file = |path: PathBuf| path.to_string_lossy().into_owned();
+    let (certificate, key) = (file(home.path().join("tls.crt")), file(home.path().join("tls.key")));
+    let hop = Hop::start(Protocol::Smtp)?;
+    for (endpoint, protocol) in [(jaeger.grpc(), "grpc"), (jaeger.http(), "http/protobuf")] {
+        let certified = [
+            ("OTEL_EXPORTER_OTLP_PROTOCOL", protocol),
+            ("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", &certificate),
+            ("OTEL_EXPORTER_OTLP_CLIENT_KEY", &key),
+        ];
+        let (trusted, strange) = (file(ours.file()), file(others.file()));
+        let authority = |file| ("OTEL_EXPORTER_OTLP_CERTIFICATE", file);
+        let known = [&certified[..], &[authority(&*trusted)]].concat();
+        let site = traced(&relay("inside", hop.address(), ""), &endpoint, &known)?;
+        send(&site, 1)?;
+        wait::until("spans over TLS", PATIENCE, || Ok((count(&site, "Exported")? >= 3).then_some(())))?;
+        assert_eq!(count(&site, "ExportFailed")?, 0, "{protocol}");
+
+        // Neither a collector of strangers nor one that does not know us gets a span.
+        let strangers = [&certified[..], &[authority(&*strange)]].concat();
+        for refused in [&strangers[..], &[certified[0], authority(&*trusted)]] {
+            let site = traced(&relay("inside", hop.address(), ""), &endpoint, &[refused, &SMALL].concat())?;
+            send(&site, 1)?;
+            wait::until("spans to be counted as lost", PATIENCE, || {
+                Ok((count(&site, "ExportFailed")? > 0).then_some(()))
+            })?;
+            assert_eq!(count(&site, "Exported")?, 0, "{protocol}");
+        }
+    }
     Ok(())
 }
 
