@@ -2,15 +2,15 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use postern_core::policy::filter::{Milter, MilterAddress};
 use postern_core::policy::route::ClientTls;
-use tokio::net::{TcpStream, UnixStream, lookup_host};
+use tokio::net::UnixStream;
 use tokio::time::timeout;
 
 use super::link::Socket;
+use crate::dial::dial;
 use crate::filter::FilterError;
 use crate::tls::{TlsClient, Trust};
 
@@ -62,33 +62,11 @@ pub(super) async fn connect(milter: &Milter, clients: &TlsClients) -> Result<Box
         MilterAddress::Tcp { host, port } => {
             let to = || format!("{host}:{port}");
             let literal = host.trim_start_matches('[').trim_end_matches(']');
-            let peers: Vec<SocketAddr> = within(milter, to, lookup_host((literal, *port))).await?.collect();
-            let mut failure = unreachable(to(), io::Error::other("the name has no address"));
-            for peer in peers {
-                match within(milter, || peer.to_string(), open(milter, clients, host, peer)).await {
-                    Ok(socket) => return Ok(socket),
-                    Err(error) => failure = error,
-                }
-            }
-            Err(failure)
-        }
-    }
-}
-
-async fn open(
-    milter: &Milter,
-    clients: &TlsClients,
-    host: &str,
-    peer: SocketAddr,
-) -> io::Result<Box<dyn Socket>> {
-    let tcp = TcpStream::connect(peer).await?;
-    // Commands are written whole; waiting for more (Nagle) would only add the milter's delayed ACK.
-    tcp.set_nodelay(true)?;
-    match &milter.tls {
-        None => Ok(Box::new(tcp)),
-        Some(settings) => {
-            let client = clients.get(milter, settings).await?;
-            let (stream, _) = client.connect(host, tcp).await?;
+            let dialled = dial(literal, *port, milter.timeout_connect).await;
+            let tcp = dialled.map_err(|source| unreachable(to(), source))?;
+            let Some(settings) = &milter.tls else { return Ok(Box::new(tcp)) };
+            let secured = async { clients.get(milter, settings).await?.connect(host, tcp).await };
+            let (stream, _) = within(milter, to, secured).await?;
             Ok(Box::new(stream))
         }
     }
