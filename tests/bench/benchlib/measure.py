@@ -8,7 +8,7 @@ import statistics
 import time
 
 from . import page, postern, record
-from .arms import temporary
+from .arms import cpu_seconds, temporary
 
 
 def side_by_side(scenario, arms, description, messages=20000, prepare=lambda arm: None, prove=lambda arm: None):
@@ -40,31 +40,45 @@ def arguments(description, arms, messages=20000):
     parser.add_argument("--octets", type=int, default=4096, help="length of the message body")
     parser.add_argument("--arms", nargs="+", default=list(arms), choices=list(arms))
     parser.add_argument("--print", action="store_true", help="write no files")
+    parser.set_defaults(kept=True)
     return parser.parse_args()
 
 
 def measure(running, options):
     """Runs all rounds; gives a list of raw values for each arm."""
-    results = {name: [] for name in running}
-    for name, arm in running.items():
+    for arm in running.values():
         arm.generate(options, messages=500)  # caches, pools and processes are warm before anything counts
+    return rounds(running, options, dict.fromkeys(running, options.messages))
+
+
+def rounds(running, options, messages):
+    """Alternating rounds, each arm with its own number of messages."""
+    results = {name: [] for name in running}
     names = list(running)
     for number in range(options.rounds):
         for name in names[number % len(names):] + names[:number % len(names)]:
-            arm = running[name]
-            cpu = arm.cpu_seconds()
-            begin = time.monotonic()
-            arm.generate(options)
-            elapsed = time.monotonic() - begin
-            arm.settle()
-            cpu = arm.cpu_seconds() - cpu
-            value = {"round": number + 1, "seconds": round(elapsed, 4),
-                     "messages_per_second": round(options.messages / elapsed, 1),
-                     "cpu_us_per_message": round(cpu / options.messages * 1e6, 1)}
+            value = {"round": number + 1, **turn(running[name], options, messages[name])}
             results[name].append(value)
-            print(f"round {number + 1}  {name:8} {value['messages_per_second']:10.0f}/s"
+            print(f"round {number + 1}  {name:13} {value['messages_per_second']:10.0f}/s"
                   f" {value['cpu_us_per_message']:8.0f} us CPU per message", flush=True)
     return results
+
+
+def turn(arm, options, messages):
+    """Sends the messages through one arm; ends the run when they do not all arrive at the sink."""
+    octets = arm.octets_at_sink()
+    cpu, sink, generator = arm.cpu_seconds(), cpu_seconds(arm.sinks()), arm.generator_seconds
+    begin = time.monotonic()
+    arm.generate(options, messages)
+    elapsed = time.monotonic() - begin
+    arm.settle()
+    cpu, sink, generator = arm.cpu_seconds() - cpu, cpu_seconds(arm.sinks()) - sink, arm.generator_seconds - generator
+    if arm.octets_at_sink() - octets < messages * options.octets:
+        raise SystemExit(f"{arm.octets_at_sink() - octets} octets came to the sink, which are less than {messages} messages")
+    return {"seconds": round(elapsed, 4), "messages_per_second": round(messages / elapsed, 1),
+            "cpu_us_per_message": round(cpu / messages * 1e6, 1),
+            "generator_us_per_message": round(generator / messages * 1e6, 1),
+            "sink_us_per_message": round(sink / messages * 1e6, 1)}
 
 
 def medians(values):
@@ -80,20 +94,25 @@ def of_pairs(results, name, base, key):
 
 def report(results, options, scenario):
     """Prints the medians, and puts them among those of the other scenarios."""
-    found = {
-        "date": datetime.date.today().isoformat(), "machine": record.machine(), "versions": versions(scenario),
+    found = ground(scenario) | {
         "parameters": {"rounds": options.rounds, "messages": options.messages,
                        "connections": options.connections, "octets": options.octets},
         "medians": {name: medians(values) for name, values in results.items()}, "rounds": results}
     print("\n" + scenario.table(found["medians"]))
-    if options.print:
-        return
+    if not options.print:
+        keep(scenario, found)
+
+
+def keep(scenario, found):
+    """Puts what was found among the other scenarios, and makes the page of it."""
     everything = record.recorded()
     everything[scenario.name] = found
     record.write(everything)
     page.write(everything)
 
 
-def versions(scenario):
-    found = {"Postern": postern.commit(), "Postfix": record.postfix_version()}
-    return found | {package: record.package_version(package) for package in scenario.packages}
+def ground(scenario):
+    """Of when and of what figures are."""
+    versions = {"Postern": postern.commit(), "Postfix": record.postfix_version()}
+    versions |= {package: record.package_version(package) for package in scenario.packages}
+    return {"date": datetime.date.today().isoformat(), "machine": record.machine(), "versions": versions}

@@ -8,6 +8,10 @@ from .record import TREE
 
 def write(record):
     (TREE / "docs/benchmarks.md").write_text(page(record))
+    for scenario in scenarios.known():
+        if scenario.name in record:
+            for file, drawn in scenario.pictures(record[scenario.name]):
+                (TREE / "docs/pictures" / file).write_text(drawn)
 
 
 def page(record):

@@ -1,5 +1,6 @@
 """The gate as an arm."""
 
+import json
 import os
 import subprocess
 import urllib.request
@@ -28,7 +29,7 @@ class Postern(Arm):
         return [binary(), "serve", "--config", str(config), "--admin", f"127.0.0.1:{self.admin}"]
 
     def manifests(self, sink_port, port):
-        text = ""
+        text = self.secret() if self.certificate else ""
         for name, spec in self.objects(sink_port, port).items():
             kind, name = name.split()
             text += (f"---\napiVersion: mta.postern.dev/v1alpha1\nkind: {kind}\n"
@@ -37,9 +38,11 @@ class Postern(Arm):
 
     def objects(self, sink_port, port):
         """Kind and name of each object, and its spec in YAML."""
-        return {
+        # stunnel says "EHLO localhost" before it encrypts, and the generator its own name after that.
+        ehlo = {"MtaStageEhlo default": "{rejectNonFqdn: false}"} if self.certificate else {}
+        return ehlo | {
             "MtaSettings default": "{defaultHostname: gate.example.test}",
-            "MtaListener smtp": f'{{bind: ["127.0.0.1:{port}"], publicPort: 25}}',
+            "MtaListener smtp": f'{{bind: ["127.0.0.1:{port}"], publicPort: 25{self.listener_tls()}}}',
             "MtaDomain example": "{name: example.test, allowRelaying: true}",
             "MtaRoute sink": f'{{type: Relay, address: "127.0.0.1", port: {sink_port}}}',
             # The documented limits of a session are made for strangers; a generator goes on for as long as it lasts.
@@ -49,6 +52,14 @@ class Postern(Arm):
             "MtaSenderAuth default": "{spfEhloVerify: disable, spfFromVerify: disable, reverseIpVerify: disable, "
                                      "dkimVerify: disable, dmarcVerify: disable}",
         }
+
+    def listener_tls(self):
+        return ", tls: {secretNames: [tls]}" if self.certificate else ""
+
+    def secret(self):
+        pair = {"tls.crt": self.certificate.certificate.read_text(), "tls.key": self.certificate.key.read_text()}
+        return "---\n" + json.dumps({"apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/tls",
+                                     "metadata": {"name": "tls"}, "stringData": pair}) + "\n"
 
     def metrics(self):
         """What the gate tells Prometheus."""

@@ -2,6 +2,8 @@
 
 import dataclasses
 
+from .picture import Row, bars
+
 
 @dataclasses.dataclass(frozen=True)
 class Scenario:
@@ -17,6 +19,9 @@ class Scenario:
     # Debian packages whose versions matter, besides Postfix, which brings generator and sink.
     packages: tuple = ()
 
+    # What is drawn of each arm, and its caption with the unit.
+    panels = {"messages_per_second": "messages per second", "cpu_us_per_message": "CPU per message, µs"}
+
     def section(self, found):
         """Of what was recorded, in Markdown."""
         return f"""\
@@ -25,6 +30,8 @@ class Scenario:
 {self.text}
 
 {self.conditions(found["date"], found["parameters"])}
+
+![{self.title}](pictures/bench-{self.name}.svg)
 
 {self.table(found["medians"])}
 
@@ -37,11 +44,19 @@ class Scenario:
                 f"{parameters['rounds']} alternating rounds of {parameters['messages']:,} messages; medians.")
 
     def table(self, medians):
-        lines = ["| | messages per second | CPU per message |", "|---|---:|---:|"]
+        lines = ["| | messages per second | CPU per message | CPU of generator and sink |", "|---|---:|---:|---:|"]
         for name, value in medians.items():
             cpu = f"{value['cpu_us_per_message']:,.0f} µs" if name != "ceiling" else "–"
-            lines.append(f"| {self.arms[name]} | {value['messages_per_second']:,.0f} | {cpu} |")
+            others = "–"
+            if "sink_us_per_message" in value:
+                others = f"{value['generator_us_per_message']:,.0f} + {value['sink_us_per_message']:,.0f} µs"
+            lines.append(f"| {self.arms[name]} | {value['messages_per_second']:,.0f} | {cpu} | {others} |")
         return "\n".join(lines)
+
+    def pictures(self, found):
+        """File names under docs/pictures, and what they hold."""
+        row = Row("", {self.arms[name]: value for name, value in found["medians"].items()})
+        yield f"bench-{self.name}.svg", bars(self.title, [row], self.panels)
 
     @staticmethod
     def ground(found):

@@ -29,6 +29,8 @@ from .sender_authentication import Verifying, World
 class Features(Scenario):
     """CPU per message, and how much that is above none."""
 
+    panels = {"cpu_us_per_message": "CPU per message, µs"}
+
     def table(self, medians):
         lines = ["| | CPU per message | more than without | messages per second |", "|---|---:|---:|---:|"]
         without = medians.get("none", {}).get("cpu_us_per_message")

@@ -33,6 +33,8 @@ ROWS = {"clear-10000": (10000, False), "clear-50000": (50000, False), "tls-10000
 class Idle(Scenario):
     """A row for each number of sessions."""
 
+    panels = {"kib_per_session": "memory of a session, KiB"}
+
     def table(self, medians):
         lines = ["| | gates | memory of a session | CPU in ten idle seconds |", "|---|---:|---:|---:|"]
         for name, value in medians.items():

@@ -58,10 +58,9 @@ class Postern(WithMilter, postern.Postern):
         return super().objects(sink_port, port) | {"MtaMilter opendkim": milter}
 
 
-class Postfix(WithMilter, postfix.PostfixWithQueue):
+class Postfix(WithMilter, postfix.PostfixWithQueueInMemory):
     def more_main(self):
         return f"""\
-smtpd_peername_lookup = no
 smtpd_milters = inet:127.0.0.1:{self.start_milter()}
 milter_default_action = tempfail
 """

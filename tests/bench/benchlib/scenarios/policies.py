@@ -22,6 +22,8 @@ from ..scenario import Scenario
 class Policies(Scenario):
     """Time to load and memory beside CPU per message."""
 
+    panels = {"load_seconds": "time to load, s", "memory_mib": "memory, MiB", "cpu_us_per_message": "CPU per message, µs"}
+
     def table(self, medians):
         lines = ["| | time to load | memory of the gate | CPU per message |", "|---|---:|---:|---:|"]
         for name, value in medians.items():
