@@ -16,8 +16,20 @@ def write(record):
 
 def page(record):
     sections = [scenario.section(record[scenario.name]) for scenario in scenarios.known() if scenario.name in record]
-    return ("# Benchmarks\n\nOn loopback, all programs of a scenario in one run. The raw values are in "
-            "[benchmarks.json](benchmarks.json).\n\n" + "\n".join(sections) + of_one_message())
+    return HEAD + "\n".join(sections) + of_one_message()
+
+
+HEAD = """\
+# Benchmarks
+
+On loopback, all programs of a scenario in one run. The raw values are in [benchmarks.json](benchmarks.json).
+
+`tests/bench/all` measures every scenario, which takes more than an hour of a machine that does nothing else; `tests/bench/run` and the others that are
+named below measure one (`--help`; `--print` writes no files). `tests/run` installs what they need, as root; Haraka, OpenSMTPD and stunnel are fetched
+into `~/.cache/postern-tests` when they are first needed. `POSTERN_BIN` names another program than the release build of the tree, and
+`POSTERN_COMMIT` its commit. `tests/bench/page` makes this page and its pictures anew without measuring.
+
+"""
 
 
 def of_one_message():

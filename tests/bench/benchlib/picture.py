@@ -49,7 +49,7 @@ def bars(title, rows, panels):
 
 
 def panel_of(row, key, x, y, width, line):
-    values = {name: shown(value, key) for name, value in row.arms.items()}
+    values = {name: shown(name, value, key) for name, value in row.arms.items()}
     most = max(values.values()) or 1
     yield f'<path d="M{x:.1f} {y}v{line * len(row.arms)}" stroke="{GRID}"/>'
     for at, (name, value) in enumerate(values.items()):
@@ -69,8 +69,8 @@ def colour(name, names):
     return OURS if name.startswith("Postern") or not any(other.startswith("Postern") for other in names) else THEIRS
 
 
-def shown(value, key):
+def shown(name, value, key):
     """A median; where no server is, the CPU is that of generator and sink."""
-    if key == "cpu_us_per_message" and value[key] == 0:
+    if key == "cpu_us_per_message" and name.startswith("generator"):
         return value.get("generator_us_per_message", 0) + value.get("sink_us_per_message", 0)
     return value[key]

@@ -19,11 +19,12 @@ run takes about 20 minutes.
 import argparse
 import contextlib
 import dataclasses
+import datetime
 import math
 import signal
 import time
 
-from .. import fetch, measure, record
+from .. import fetch, measure, postern, record
 from ..arms import Ceiling, temporary
 from ..haraka import Haraka
 from ..opensmtpd import OpenSmtpd
@@ -99,7 +100,8 @@ def measured(cases, options, names):
             results = measure.rounds(running, load, messages)
             medians = {name: measure.medians(values) for name, values in results.items()}
             print("\n" + SCENARIO.table(medians))
-            yield {"name": case.name, "title": case.title, "messages": messages, "medians": medians, "rounds": results,
+            yield {"name": case.name, "title": case.title, "date": datetime.date.today().isoformat(), "commit": postern.commit(),
+                   "messages": messages, "medians": medians, "rounds": results,
                    "parameters": {"rounds": load.rounds, "connections": load.connections, "octets": load.octets}}
 
 
@@ -145,18 +147,19 @@ class Relaying(Scenario):
 
     def section(self, found):
         cases = found["cases"].values()
-        parts = [f"## {self.title}\n\n{self.text}\n\n{self.conditions(found)}\n"]
+        parts = [f"## {self.title}\n\n{self.text}\n"]
         parts += [f"![{title}](pictures/{file})\n" for file, title in self.files(cases).items()]
-        parts += [f"### {case['title']}\n\n{self.table(case['medians'])}\n" for case in cases]
+        parts += [f"### {case['title']}\n\n{self.conditions_of(case)}\n\n{self.table(case['medians'])}\n" for case in cases]
         return "\n".join(parts) + f"\n{self.ground(found)}\n"
 
     @staticmethod
-    def conditions(found):
-        cases = list(found["cases"].values())
-        parameters = cases[0]["parameters"]
-        counts = [count for case in cases for count in case["messages"].values()]
-        return (f"{found['date']}: {parameters['connections']} connections, {parameters['rounds']} alternating rounds of "
-                f"{min(counts):,} to {max(counts):,} messages; medians.")
+    def conditions_of(case):
+        """A case that is measured alone leaves the others as they are, so each has a day and a commit."""
+        few, many = min(case["messages"].values()), max(case["messages"].values())
+        count = f"{few:,}" if few == many else f"{few:,} to {many:,}"
+        parameters = case["parameters"]
+        return (f"{case['date']}, Postern {case['commit']}: {parameters['connections']} connections, "
+                f"{parameters['rounds']} alternating rounds of {count} messages; medians.")
 
     @staticmethod
     def files(cases):
@@ -183,7 +186,8 @@ are spoken to in clear text.
 Nobody looks anything up in DNS, everybody adds one Received field. Postfix as a before-queue proxy, Haraka (`queue/smtp_forward`, one
 process for each processor) and Postern tell the client of success when the sink has the message. Postfix with a queue and OpenSMTPD do so when
 it lies on disk, an ordinary one, as their users have it: their rate is that of accepting, their CPU is counted until all is handed
-on. OpenSMTPD of Debian 12 cannot sign a handshake of TLS 1.3 and is missing there. The configurations are in `tests/bench/peers`.
+on. OpenSMTPD lets five connections wait to be accepted, and more at once try again after a second; that of Debian 12 cannot
+sign a handshake of TLS 1.3 and is missing there. The configurations are in `tests/bench/peers`.
 Written by `tests/bench/run`.""",
     arms={"postern": "Postern", "postfix": "Postfix, before-queue proxy", "postfix-queue": "Postfix, with queue", "haraka": "Haraka",
           "opensmtpd": "OpenSMTPD, with queue", "ceiling": "generator straight into sink"},
