@@ -10,6 +10,7 @@ until its queue is empty. The arms run in alternating order; docs/benchmarks.md 
 
 from .. import postern, postfix
 from ..measure import side_by_side
+from ..peers import fill, filled
 from ..ports import free_port, listens, wait_until
 from ..scenario import Scenario
 
@@ -33,16 +34,12 @@ class WithMilter:
     """An arm whose server asks an OpenDKIM of its own."""
 
     milter = None
-    # Where OpenDKIM looks for keys; None where no message is signed, and nothing is looked up.
-    nameserver = None
+    # Where OpenDKIM looks for keys; where no message is signed nothing is looked up.
+    nameserver = "127.0.0.1"
 
     def start_milter(self):
         port = free_port()
-        # 192.0.2.99 is nobody's: what comes from here is verified, not signed.
-        (self.home / "nobody").write_text("192.0.2.99\n")
-        (self.home / "opendkim.conf").write_text(
-            f"Mode v\nSocket inet:{port}@127.0.0.1\nSyslog no\nInternalHosts {self.home}/nobody\n"
-            + (f"Nameservers {self.nameserver}\n" if self.nameserver else ""))
+        fill("opendkim", self.home, HOME=self.home, PORT=port, HOSTNAME="mail.example.test", NAMESERVER=self.nameserver)
         self.milter = self.start(["opendkim", "-f", "-x", self.home / "opendkim.conf"], "opendkim.log")
         wait_until("OpenDKIM listens", lambda: listens(port))
         return port
@@ -60,7 +57,4 @@ class Postern(WithMilter, postern.Postern):
 
 class Postfix(WithMilter, postfix.PostfixWithQueueInMemory):
     def more_main(self):
-        return f"""\
-smtpd_milters = inet:127.0.0.1:{self.start_milter()}
-milter_default_action = tempfail
-"""
+        return filled("postfix-milter/main.cf", MILTER_PORT=self.start_milter())

@@ -19,10 +19,12 @@ import subprocess
 
 from .. import measure, postern, postfix
 from ..arms import temporary
+from ..peers import fill, filled
 from ..ports import free_port
 from ..scenario import Scenario
 
 SENDER, CLIENT, RECIPIENT = "sender@example.org", "client.example.org", "user@example.test"
+PEER = "postfix-sender-authentication"
 
 SCENARIO = Scenario(
     name="sender_authentication",
@@ -77,35 +79,7 @@ class World:
 
     def __enter__(self):
         strings = " ".join(f'"{self.public[at:at + 200]}"' for at in range(0, len(self.public), 200))
-        (self.home / "zone").write_text(f"""\
-$ORIGIN .
-$TTL 3600
-@ IN SOA ns.invalid. hostmaster.invalid. 1 3600 3600 3600 3600
-@ IN NS ns.invalid.
-example.org. IN TXT "v=spf1 ip4:127.0.0.1 -all"
-_dmarc.example.org. IN TXT "v=DMARC1; p=reject"
-s1._domainkey.example.org. IN TXT "v=DKIM1; k=rsa; p=" {strings}
-{CLIENT}. IN A 127.0.0.1
-{CLIENT}. IN TXT "v=spf1 a -all"
-1.0.0.127.in-addr.arpa. IN PTR {CLIENT}.
-""")
-        (self.home / "nsd.conf").write_text(f"""\
-server:
-  ip-address: {self.address}@53
-  username: ""
-  chroot: ""
-  server-count: 1
-  zonesdir: "{self.home}"
-  pidfile: ""
-  xfrdfile: ""
-  xfrdir: "{self.home}"
-  zonelistfile: "{self.home}/zones"
-remote-control:
-  control-enable: no
-zone:
-  name: "."
-  zonefile: "zone"
-""")
+        fill("name-server", self.home, HOME=self.home, ADDRESS=self.address, STRINGS_OF_KEY=strings)
         with open(self.home / "log", "wb") as log:
             self.process = subprocess.Popen(["nsd", "-d", "-c", self.home / "nsd.conf"], stdout=log, stderr=log)
         return self
@@ -149,37 +123,16 @@ class Postfix(Verifying, postfix.PostfixWithQueueInMemory):
 
     def more_main(self):
         dkim, dmarc = free_port(), free_port()
-        self.write_configurations(dkim, dmarc)
+        fill("opendkim", self.home, HOME=self.home, PORT=dkim, HOSTNAME="postfix.example.test", NAMESERVER=self.world.address)
+        for name in ("opendmarc.conf", "policyd-spf.conf", "suffixes", "resolv.conf"):
+            text = filled(f"{PEER}/{name}", HOME=self.home, DMARC_PORT=dmarc, NAMESERVER=self.world.address)
+            (self.home / name).write_text(text)
         self.milters = [self.confined("opendkim", "-f", "-x", self.home / "opendkim.conf"),
                         self.confined("opendmarc", "-f", "-c", self.home / "opendmarc.conf")]
-        return f"""\
-smtpd_peername_lookup = yes
-smtpd_recipient_restrictions = check_policy_service unix:private/policyd-spf, permit
-smtpd_milters = inet:127.0.0.1:{dkim} inet:127.0.0.1:{dmarc}
-milter_default_action = tempfail
-policyd-spf_time_limit = 3600
-"""
+        return filled(f"{PEER}/main.cf", DKIM_PORT=dkim, DMARC_PORT=dmarc)
 
     def more_master(self):
-        return f"""\
-policyd-spf unix - n n - 0 spawn
-    user=nobody argv=/usr/bin/policyd-spf {self.home}/policyd-spf.conf
-"""
-
-    def write_configurations(self, dkim, dmarc):
-        (self.home / "resolv.conf").write_text(f"nameserver {self.world.address}\n")
-        # By default each of them leaves mail from this very machine alone.
-        (self.home / "nobody").write_text("192.0.2.99\n")
-        (self.home / "suffixes").write_text("org\ntest\n")
-        (self.home / "opendkim.conf").write_text(
-            f"Mode v\nSocket inet:{dkim}@127.0.0.1\nSyslog no\nInternalHosts {self.home}/nobody\n"
-            f"AuthservID postfix.example.test\nNameservers {self.world.address}\n")
-        (self.home / "opendmarc.conf").write_text(
-            f"AuthservID postfix.example.test\nTrustedAuthservIDs postfix.example.test\nSocket inet:{dmarc}@127.0.0.1\n"
-            f"Syslog false\nFailureReports false\nRejectFailures false\nIgnoreHosts {self.home}/nobody\n"
-            f"PublicSuffixList {self.home}/suffixes\n")
-        (self.home / "policyd-spf.conf").write_text(
-            "debugLevel = 0\nTestOnly = 1\nHELO_reject = False\nMail_From_reject = False\nskip_addresses = 192.0.2.99/32\n")
+        return filled(f"{PEER}/master.cf", HOME=self.home)
 
     def start_master(self):
         return self.confined(*self.master())
