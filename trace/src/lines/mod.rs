@@ -1,5 +1,7 @@
 //! Log lines on standard error, each with the id of the trace that it was written in.
 
+mod plain;
+
 use std::fmt;
 use std::io::{self, IsTerminal as _};
 
@@ -9,6 +11,7 @@ use tracing_subscriber::fmt::format::{Format, Writer};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
+use self::plain::Plain;
 use crate::current::current_id;
 
 /// Form of the log.
@@ -28,7 +31,8 @@ pub fn to_stderr(form: Form, usual: &str) {
     match form {
         Form::Text => {
             let inner = Format::default().with_target(false);
-            lines.event_format(WithId { form, inner }).init();
+            let lines = lines.event_format(WithId { form, inner });
+            if colours { lines.init() } else { lines.fmt_fields(Plain).init() }
         }
         Form::Json => {
             let inner = Format::default().json().flatten_event(true);
@@ -91,6 +95,24 @@ mod tests {
         fn text(&self) -> String {
             String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
         }
+    }
+
+    #[test]
+    fn a_line_without_colours_is_that_of_the_subscriber() {
+        let (plain, usual) = (Written::default(), Written::default());
+        let format = || Format::default().with_target(false).without_time().with_ansi(false);
+        let tell = || {
+            let (none, some) = (None::<&str>, Some("a \"b\""));
+            tracing::info!(number = 7_u64, signed = -7, part = 0.25, yes = true, none, some, shown = %"x y", "a message");
+            tracing::warn!(error = %"down", "no {}", "message");
+        };
+        let (to, other) = (plain.clone(), usual.clone());
+        let lines = tracing_subscriber::fmt().with_ansi(false).with_writer(move || to.clone());
+        tracing::subscriber::with_default(lines.event_format(format()).fmt_fields(Plain).finish(), tell);
+        let lines = tracing_subscriber::fmt().with_ansi(false).with_writer(move || other.clone());
+        tracing::subscriber::with_default(lines.event_format(format()).finish(), tell);
+        assert_eq!(plain.text(), usual.text());
+        assert!(plain.text().contains("number=7"), "{}", plain.text());
     }
 
     #[tokio::test]
