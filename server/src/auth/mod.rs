@@ -50,7 +50,7 @@ impl Authenticator {
     }
 
     /// Finds the account of a user name, which is compared without case, and checks the password. The first
-    /// directory that has the account decides.
+    /// directory that has the account decides; behind one that gives no answer nobody can tell which that is.
     pub async fn authenticate(
         &self,
         snapshot: &Arc<Snapshot>,
@@ -63,7 +63,6 @@ impl Authenticator {
             return Outcome::Wrong;
         }
         let user = comparison_form(user);
-        let mut all_asked = true;
         for directory in snapshot.policy.directories.iter() {
             match &directory.source {
                 DirectorySource::Inline(inline) => {
@@ -78,17 +77,15 @@ impl Authenticator {
                         Ok(LogIn::Wrong) => return Outcome::Wrong,
                         Ok(LogIn::Forbidden) => return Outcome::Forbidden,
                         Ok(LogIn::Nobody) => {}
-                        Err(_) => all_asked = false,
+                        // A later one may have another password for the user, so neither its yes nor its no counts.
+                        Err(_) => return Outcome::Unavailable,
                     }
                 }
                 // Knows tokens; a password is never right there.
                 DirectorySource::Oidc(_) => {}
             }
         }
-        match self.check(snapshot, None, password).await {
-            Outcome::Wrong if !all_asked => Outcome::Unavailable,
-            outcome => outcome,
-        }
+        self.check(snapshot, None, password).await
     }
 
     /// Hashes, be it in vain.

@@ -24,7 +24,7 @@ fn inline(accounts: Vec<Account>) -> Directory {
 }
 
 /// A directory at a port where nobody listens.
-fn ldap() -> Directory {
+fn broken() -> Directory {
     let ldap = Ldap {
         host: "127.0.0.1".into(),
         port: 1,
@@ -102,9 +102,17 @@ async fn an_account_without_a_password_cannot_log_in() {
 
 #[tokio::test]
 async fn a_directory_that_cannot_be_asked_makes_the_answer_uncertain() {
-    let snapshot = snapshot(vec![inline(vec![account("bill@example.org", &[], &["secret"])]), ldap()]);
+    let snapshot = snapshot(vec![inline(vec![account("bill@example.org", &[], &["secret"])]), broken()]);
     assert_eq!(ask(&snapshot, "joe@example.org", "secret").await, Outcome::Unavailable);
     assert_eq!(ask(&snapshot, "bill@example.org", "wrong").await, Outcome::Wrong);
+}
+
+#[tokio::test]
+async fn behind_a_directory_that_gives_no_answer_nobody_decides() {
+    let snapshot = snapshot(vec![broken(), inline(vec![account("bill@example.org", &[], &["secret"])])]);
+    for password in ["secret", "the one of the directory that is down"] {
+        assert_eq!(ask(&snapshot, "bill@example.org", password).await, Outcome::Unavailable, "{password}");
+    }
 }
 
 #[tokio::test]
