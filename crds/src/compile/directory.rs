@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use postern_core::policy::Directories;
-use postern_core::policy::directory::{Account, Directory, DirectorySource, Inline, MailingList};
+use postern_core::policy::directory::{Account, Directory, DirectorySource, Inline, MailingList, Oidc};
 use postern_core::smtp::address::Address;
 
 use super::context::{Compiler, Context};
@@ -18,6 +18,7 @@ impl Compiler<'_> {
     pub(super) fn directories(&mut self) -> Directories {
         let mut directories = Vec::new();
         let mut owners = HashMap::new();
+        let mut introspecting = Vec::new();
         for object in &self.set.directories {
             let mut context = self.at(object);
             if !context.is_trusted(&SPEC.key("type")) {
@@ -35,12 +36,20 @@ impl Compiler<'_> {
                     context.oidc(&object.spec).map(|oidc| DirectorySource::Oidc(Arc::new(oidc)))
                 }
             };
+            if let Some(DirectorySource::Oidc(oidc)) = &source
+                && oidc.introspection.is_some()
+            {
+                context.share_opaque_tokens(&object.name, oidc, &mut introspecting);
+            }
             directories.extend(source.map(|source| Directory { name: Arc::clone(&object.name), source }));
         }
         directories.sort_by(|a, b| a.name.cmp(&b.name));
         Directories::new(directories)
     }
 }
+
+/// Objects whose providers are asked about opaque tokens, and their issuers.
+type Introspecting = Vec<(Arc<str>, Arc<str>)>;
 
 /// Addresses that inline entries have, and the object in which.
 type Owners = HashMap<Box<str>, Arc<str>>;
@@ -84,6 +93,17 @@ impl Context<'_> {
                 self.fault(&SPEC.key(field), "`type: Inline` connects to nothing");
             }
         }
+    }
+
+    /// An opaque token does not say who made it, so every provider that can be asked gets those of the others.
+    fn share_opaque_tokens(&mut self, object: &Arc<str>, oidc: &Oidc, known: &mut Introspecting) {
+        if let Some((other, _)) = known.iter().find(|(_, issuer)| *issuer != oidc.issuer) {
+            let message = format!(
+                "this provider and that of `{other}` are shown each other's tokens: an opaque token does not say whose it is"
+            );
+            self.warn(&SPEC.key("introspection"), message);
+        }
+        known.push((Arc::clone(object), Arc::clone(&oidc.issuer)));
     }
 
     /// The value of a field that the type needs.

@@ -202,8 +202,11 @@ impl Context<'_> {
         let Some(names) = names else { return default.iter().map(|name| Arc::from(*name)).collect() };
         let at = SPEC.key(field);
         for (index, name) in names.iter().enumerate() {
-            let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | ';' | '.' | '_');
-            if name.is_empty() || !name.chars().all(is_name) {
+            let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
+            if let Some((attribute, _)) = name.split_once(';') {
+                let message = format!("options of attributes are not told apart: write `{attribute}`");
+                self.fault(&at.index(index), message);
+            } else if name.is_empty() || !name.chars().all(is_name) {
                 self.fault(&at.index(index), format!("{} is no name of an attribute", shortened(name)));
             }
         }

@@ -13,6 +13,8 @@ mod error;
 mod ldap;
 mod metrics;
 mod oidc;
+#[cfg(test)]
+mod tests;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -124,7 +126,7 @@ impl DirectoryClients {
             return Authentication::Wrong;
         }
         let jwt = Jwt::parse(token);
-        let mut all_asked = true;
+        let (mut all_asked, mut names_nobody) = (true, false);
         for directory in policy.directories.iter() {
             let DirectorySource::Oidc(settings) = &directory.source else { continue };
             let client = self.oidc(&directory.name, settings);
@@ -140,7 +142,8 @@ impl DirectoryClients {
             match outcome {
                 Ok(Token::Account(account)) => return Authentication::Account(Arc::new(account)),
                 Ok(Token::Expired) => return Authentication::Expired,
-                Ok(Token::Forbidden) => return Authentication::Forbidden,
+                // Another object for the same provider may take the address from another claim.
+                Ok(Token::Forbidden) => names_nobody = true,
                 // Another provider, or another object for the same one, may know it.
                 Ok(Token::Wrong) => {}
                 Err(error) => {
@@ -149,7 +152,11 @@ impl DirectoryClients {
                 }
             }
         }
-        if all_asked { Authentication::Wrong } else { Authentication::Unavailable }
+        match (all_asked, names_nobody) {
+            (false, _) => Authentication::Unavailable,
+            (true, true) => Authentication::Forbidden,
+            (true, false) => Authentication::Wrong,
+        }
     }
 
     fn oidc(&self, name: &Arc<str>, settings: &Arc<Oidc>) -> Arc<OidcDirectory> {

@@ -65,7 +65,8 @@ impl Connection {
         }
     }
 
-    /// The entries that a search finds, at most one more than it asks for.
+    /// The entries that a search finds, at most one more than it asks for. Fewer than that are all there are: a
+    /// server whose own limit cuts an answer short has not answered.
     pub(super) async fn search(&mut self, search: Search<'_>) -> Result<Vec<Entry>, DirectoryError> {
         let id = self.send(&Request::Search(search)).await?;
         let mut entries = Vec::new();
@@ -77,7 +78,10 @@ impl Connection {
                 Response::Entry(entry) => entries.push(entry),
                 // Elsewhere means another server, which has a directory object of its own if it is meant.
                 Response::Reference => {}
-                Response::Done(Outcome { code: Outcome::SUCCESS | Outcome::SIZE_LIMIT, .. }) => {
+                Response::Done(Outcome { code: Outcome::SUCCESS, .. }) => return Ok(entries),
+                Response::Done(Outcome { code: Outcome::SIZE_LIMIT, .. })
+                    if entries.len() >= search.most as usize =>
+                {
                     return Ok(entries);
                 }
                 Response::Done(outcome) => return Err(refused("search", outcome)),

@@ -128,6 +128,10 @@ impl Pool {
             if since.elapsed() < FRESH || self.is_alive(&mut connection).await {
                 return Some(connection);
             }
+            // What has forgotten this one has forgotten those that wait for longer as well; to ask each would take
+            // a second for each.
+            let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+            idle.retain(|kept| kept.since > since);
         }
     }
 

@@ -135,6 +135,10 @@ fn busy(id: u8) -> Vec<u8> {
     result(id, 0x65, 51)
 }
 
+fn cut_short(id: u8) -> Vec<u8> {
+    result(id, 0x65, 4)
+}
+
 fn bound(id: u8) -> Vec<u8> {
     result(id, 0x61, 0)
 }
@@ -222,6 +226,16 @@ async fn a_connection_that_has_waited_shows_first_that_it_is_alive() {
     assert_eq!(script.connections(), 2);
 }
 
+#[tokio::test(start_paused = true)]
+async fn where_one_connection_is_dead_those_that_waited_longer_are_not_asked() {
+    let script = Script::start(vec![say(&[done]), say(&[done]), Play::Hang, say(&[ann, done])]).await;
+    let (joe, bob) = tokio::join!(script.find("joe@x.org"), script.find("bob@x.org"));
+    assert_eq!((joe.unwrap(), bob.unwrap(), script.connections()), (Found::Nobody, Found::Nobody, 2));
+    tokio::time::advance(Duration::from_secs(20)).await;
+    assert_eq!(script.find("ann@x.org").await.unwrap(), Found::Mailbox);
+    assert_eq!(script.connections(), 3);
+}
+
 #[tokio::test]
 async fn the_right_password_opens_the_account_and_never_a_search() {
     let script =
@@ -254,6 +268,20 @@ async fn nobody_costs_a_bind_as_well_and_with_another_password() {
 async fn a_name_of_several_entries_is_nobodys() {
     let script = Script::start(vec![say(&[ann, ann, done]), say(&[wrong])]).await;
     assert_eq!(script.log_in("secret").await.unwrap(), LogIn::Nobody);
+}
+
+#[tokio::test]
+async fn an_answer_that_the_server_cuts_short_is_none() {
+    let script = Script::start(vec![say(&[ann, cut_short]), say(&[cut_short]), say(&[cut_short])]).await;
+    assert!(matches!(script.log_in("secret").await, Err(DirectoryError::Refused { .. })));
+    assert!(matches!(script.log_in("secret").await, Err(DirectoryError::Refused { .. })));
+    assert!(matches!(script.find("ann@x.org").await, Err(DirectoryError::Refused { .. })));
+    let script = Script::start(vec![say(&[ann, ann, cut_short]), say(&[wrong])]).await;
+    assert_eq!(
+        script.log_in("secret").await.unwrap(),
+        LogIn::Nobody,
+        "two were asked for, and two are there"
+    );
 }
 
 #[tokio::test]

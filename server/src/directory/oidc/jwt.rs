@@ -100,8 +100,11 @@ impl<'a> Jwt<'a> {
         if self.header.crit.is_some() || !self.is_for_access() {
             return None;
         }
-        let mut candidates =
-            keys.iter().filter(|key| self.header.kid.is_none() || key.id == self.header.kid).take(MOST_TRIED);
+        let mut candidates = keys
+            .iter()
+            .filter(|key| self.header.kid.is_none() || key.id == self.header.kid)
+            .filter(|key| key.is_for(algorithm))
+            .take(MOST_TRIED);
         let is_good =
             candidates.any(|key| key.has_signed(algorithm, self.signed.as_bytes(), &self.signature));
         is_good.then_some(&self.claims)
@@ -181,8 +184,18 @@ impl Key {
         Some(Self { id: jwk.kid, algorithm, material })
     }
 
+    fn is_for(&self, algorithm: Algorithm) -> bool {
+        self.algorithm.is_none_or(|only| only == algorithm)
+            && match self.material {
+                Material::Rsa { .. } => algorithm.rsa().is_some(),
+                Material::P256(_) => algorithm == Algorithm::Es256,
+                Material::P384(_) => algorithm == Algorithm::Es384,
+                Material::Ed25519(_) => algorithm == Algorithm::EdDsa,
+            }
+    }
+
     fn has_signed(&self, algorithm: Algorithm, message: &[u8], signature: &[u8]) -> bool {
-        if self.algorithm.is_some_and(|only| only != algorithm) {
+        if !self.is_for(algorithm) {
             return false;
         }
         let curve = |algorithm: &'static dyn signature::VerificationAlgorithm, point: &[u8]| {
@@ -202,5 +215,5 @@ impl Key {
 
 /// Keys that are kept of one set.
 const MOST_KEYS: usize = 64;
-/// Keys that are tried on a token that names none.
+/// Keys of the right kind that are tried on a token that names none.
 const MOST_TRIED: usize = 8;

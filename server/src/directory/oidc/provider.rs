@@ -1,6 +1,6 @@
 //! What a provider publishes: its discovery document and its keys, kept for a while.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -11,7 +11,7 @@ use hyper::{HeaderMap, Method};
 use postern_core::policy::directory::{Introspection, Oidc};
 use serde::Deserialize;
 use serde_json::{Map, Value};
-use tokio::sync::Mutex;
+use tokio::sync;
 use tokio::time::{Instant, timeout};
 
 use super::jwt::{Jwt, Key};
@@ -25,8 +25,9 @@ pub(super) struct Provider {
     settings: Arc<Oidc>,
     http: HttpClient,
     budget: Budget,
-    /// Held while something is fetched, so that many sessions ask once.
     known: Mutex<Known>,
+    /// Held while something is fetched, so that many sessions ask once. Who needs nothing new never waits for it.
+    fetching: sync::Mutex<()>,
 }
 
 #[derive(Debug, Default)]
@@ -34,6 +35,17 @@ struct Known {
     published: Option<Arc<Published>>,
     fetched_at: Option<Instant>,
     tried_at: Option<Instant>,
+}
+
+/// What a session can do with what is known.
+#[derive(Debug)]
+enum Use {
+    /// This will do.
+    Kept(Arc<Published>),
+    /// So will this, though it is time for a look at the provider.
+    Old(Arc<Published>),
+    /// Something is missing.
+    Lacking,
 }
 
 #[derive(Debug)]
@@ -57,6 +69,7 @@ impl Provider {
             http: HttpClient::default(),
             budget: Budget::new(MEMORY, 0),
             known: Mutex::default(),
+            fetching: sync::Mutex::default(),
         }
     }
 
@@ -73,41 +86,44 @@ impl Provider {
     ) -> Result<Arc<Published>, DirectoryError> {
         let limit = self.settings.timeout;
         let late = || DirectoryError::Timeout(limit);
-        let mut known = timeout(limit, self.known.lock()).await.map_err(|_| late())?;
-        let age = known.fetched_at.map(|at| at.elapsed());
-        let rested = known.tried_at.is_none_or(|at| {
-            let was_answered = known.fetched_at.is_some_and(|fetched| fetched >= at);
-            at.elapsed() >= if was_answered { REST } else { RETRY }
-        });
-        let kept = known.published.clone().filter(|_| age.is_some_and(|age| age < OLDEST));
-        let is_wanted = match &kept {
-            None => true,
-            Some(kept) => age.is_none_or(|age| age >= FRESH) || lacks_something(kept),
+        let usable = self.known().usable(&lacks_something)?;
+        let _turn = match usable {
+            Use::Kept(kept) => return Ok(kept),
+            Use::Old(kept) => match self.fetching.try_lock() {
+                Ok(turn) => turn,
+                Err(_) => return Ok(kept),
+            },
+            Use::Lacking => timeout(limit, self.fetching.lock()).await.map_err(|_| late())?,
         };
-        match kept {
-            Some(kept) if !(is_wanted && rested) => return Ok(kept),
-            None if !rested => {
-                return Err(DirectoryError::Unexpected("the provider gave no answer just now"));
-            }
-            _ => {}
+        // It may have been fetched, or tried in vain, while this session waited.
+        let usable = self.known().usable(&lacks_something)?;
+        if let Use::Kept(kept) = usable {
+            return Ok(kept);
         }
-        known.tried_at = Some(Instant::now());
-        match timeout(limit, Box::pin(self.fetch())).await.unwrap_or_else(|_| Err(late())) {
-            Ok(published) => {
+        // Here for the sessions that end while they fetch, below for the time that a fetch takes.
+        self.known().tried_at = Some(Instant::now());
+        let outcome = timeout(limit, Box::pin(self.fetch())).await.unwrap_or_else(|_| Err(late()));
+        let mut known = self.known();
+        let now = Instant::now();
+        known.tried_at = Some(now);
+        match (outcome, known.kept()) {
+            (Ok(published), _) => {
                 let published = Arc::new(published);
                 known.published = Some(Arc::clone(&published));
-                known.fetched_at = Some(Instant::now());
+                known.fetched_at = Some(now);
                 Ok(published)
             }
-            Err(error) => match kept {
-                Some(kept) => {
-                    let error = crate::snapshot::chain(&error);
-                    tracing::warn!(issuer = %self.settings.issuer, error, "the keys that are known stay in use");
-                    Ok(kept)
-                }
-                None => Err(error),
-            },
+            (Err(error), Some(kept)) => {
+                let error = crate::snapshot::chain(&error);
+                tracing::warn!(issuer = %self.settings.issuer, error, "the keys that are known stay in use");
+                Ok(kept)
+            }
+            (Err(error), None) => Err(error),
         }
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn fetch(&self) -> Result<Published, DirectoryError> {
@@ -186,6 +202,33 @@ impl Provider {
     }
 }
 
+impl Known {
+    fn usable(&self, lacks_something: impl Fn(&Published) -> bool) -> Result<Use, DirectoryError> {
+        let is_old = self.fetched_at.is_none_or(|at| at.elapsed() >= FRESH);
+        match self.kept() {
+            Some(kept) if !self.has_rested() => Ok(Use::Kept(kept)),
+            Some(kept) if lacks_something(&kept) => Ok(Use::Lacking),
+            Some(kept) if is_old => Ok(Use::Old(kept)),
+            Some(kept) => Ok(Use::Kept(kept)),
+            None if self.has_rested() => Ok(Use::Lacking),
+            None => Err(DirectoryError::Unexpected("the provider gave no answer just now")),
+        }
+    }
+
+    /// What may be used when the provider gives no answer.
+    fn kept(&self) -> Option<Arc<Published>> {
+        self.published.clone().filter(|_| self.fetched_at.is_some_and(|at| at.elapsed() < OLDEST))
+    }
+
+    /// Whether the provider may be asked again.
+    fn has_rested(&self) -> bool {
+        self.tried_at.is_none_or(|at| {
+            let was_answered = self.fetched_at.is_some_and(|fetched| fetched >= at);
+            at.elapsed() >= if was_answered { REST } else { RETRY }
+        })
+    }
+}
+
 fn accepting_json() -> HeaderMap {
     HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static("application/json"))])
 }
@@ -226,7 +269,55 @@ const MEMORY: u64 = 16 << 20;
 
 #[cfg(test)]
 mod tests {
+    use futures::FutureExt as _;
+    use postern_core::policy::route::ClientTls;
+    use tokio::net::TcpListener;
+
     use super::*;
+
+    /// A provider that takes connections and says nothing. The listener must live as long.
+    async fn silent() -> (Provider, TcpListener) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let settings = Oidc {
+            issuer: format!("http://{}", listener.local_addr().unwrap()).into(),
+            audience: "mail".into(),
+            username_claim: "email".into(),
+            required_claims: Vec::new(),
+            required_scopes: Vec::new(),
+            introspection: None,
+            timeout: Duration::from_secs(5),
+            tls: ClientTls::default(),
+        };
+        (Provider::new(Arc::new(settings)), listener)
+    }
+
+    /// It had answered, so long ago.
+    fn published(provider: &Provider, ago: Duration) -> Arc<Published> {
+        let published = Arc::new(Published { keys: [].into(), introspection_endpoint: None });
+        let at = Instant::now().checked_sub(ago);
+        *provider.known() = Known { published: Some(Arc::clone(&published)), fetched_at: at, tried_at: at };
+        published
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nobody_asks_again_right_after_a_silence() {
+        let (provider, _listener) = silent().await;
+        let began = Instant::now();
+        assert!(provider.published(|_| false).await.is_err());
+        assert!(began.elapsed() > RETRY, "it was waited for {:?}", began.elapsed());
+        let again = provider.published(|_| false).now_or_never();
+        assert!(matches!(again, Some(Err(DirectoryError::Unexpected(_)))), "{again:?}");
+    }
+
+    #[tokio::test]
+    async fn old_keys_are_used_at_once_while_somebody_asks_for_new_ones() {
+        let (provider, _listener) = silent().await;
+        let kept = published(&provider, FRESH);
+        let _somebody = provider.fetching.lock().await;
+        let used = provider.published(|_| false).now_or_never().unwrap().unwrap();
+        assert!(Arc::ptr_eq(&used, &kept));
+        assert!(provider.published(|_| true).now_or_never().is_none(), "who lacks a key waits for it");
+    }
 
     #[test]
     fn credentials_are_encoded_before_they_are_joined() {

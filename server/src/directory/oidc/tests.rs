@@ -116,6 +116,18 @@ fn every_algorithm_verifies_with_its_key_and_no_other() {
 }
 
 #[test]
+fn keys_of_other_kinds_do_not_keep_the_right_one_from_being_tried() {
+    let signer = Signer::new();
+    let point = signer.p256.public_key().as_ref();
+    let ec = json!({"kty": "EC", "crv": "P-256", "x": packed(&point[1..33]), "y": packed(&point[33..])});
+    let mut keys = vec![ec; 20];
+    keys.push(json!({"kty": "OKP", "crv": "Ed25519", "x": packed(signer.ed25519.public_key())}));
+    let keys = Key::set(json!({ "keys": keys }).to_string().as_bytes()).unwrap();
+    let token = token(&json!({"alg": "EdDSA"}), &claims(), |message| signer.ed25519(message));
+    assert!(is_good(&token, &keys));
+}
+
+#[test]
 fn a_key_for_one_algorithm_is_good_for_no_other() {
     let signer = Signer::new();
     let keys = signer.set(&json!({"alg": "PS256"}));
