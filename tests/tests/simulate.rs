@@ -286,7 +286,7 @@ fn bad_input_is_told_from_a_refused_message_by_the_exit_status() -> Result<()> {
     let cut = home.path().join("cut.eml");
     fs::write(&cut, "From: a@sender.example\nSubject: cu")?;
     let broken = home.path().join("broken.json");
-    fs::write(&broken, "{\"format\": \"postern-recording/1\",\n")?;
+    fs::write(&broken, "{\"format\": \"postern-recording/2\",\n")?;
     let (cut, broken) = (cut.display().to_string(), broken.display().to_string());
     for (arguments, wanted) in [
         (&[cut.as_str()][..], "cut.eml:2:12: the message is truncated"),

@@ -107,10 +107,11 @@ impl Panel {
                 message,
             };
             let said = self.ask(call, &rule, &case, time).await;
-            // Whatever its failure rule: those after it have no time either.
-            if matches!(said, Err(FilterError::OutOfTime { .. })) && rule.mode == Mode::Enforce {
+            if matches!(said, Err(FilterError::OutOfTime { .. }))
+                && let Some(ruling) = out_of_time(&rule)
+            {
                 gate.metrics.filters().over_budget();
-                return Ruling { verdict: Verdict::Defer(FILTER_FAILED), by: Some(rule.cause()) };
+                return ruling;
             }
             match deliberation.hear(&rule, said.ok()) {
                 Heard::Taken | Heard::Ignored => {}
@@ -120,18 +121,8 @@ impl Panel {
         deliberation.conclude()
     }
 
-    /// The verdict of one filter that has all the time to itself.
-    pub(crate) async fn ask_alone(
-        &mut self,
-        call: &Call,
-        rule: &Rule,
-        case: &Case<'_>,
-    ) -> Result<Verdict, FilterError> {
-        self.ask(call, rule, case, Time::begin(case.session.policy().data.filter_budget)).await
-    }
-
     /// The verdict of one filter, reported and counted.
-    async fn ask(
+    pub(crate) async fn ask(
         &mut self,
         call: &Call,
         rule: &Rule,
@@ -211,13 +202,13 @@ impl Panel {
 /// The time that all filters of one question have together. Those that are only observed spend it too, since
 /// the client waits for them as well.
 #[derive(Debug, Clone, Copy)]
-struct Time {
+pub(crate) struct Time {
     budget: Duration,
     deadline: Instant,
 }
 
 impl Time {
-    fn begin(budget: Duration) -> Self {
+    pub(crate) fn begin(budget: Duration) -> Self {
         Self { budget, deadline: Instant::now() + budget }
     }
 
@@ -254,7 +245,15 @@ pub(crate) fn begin(
     Ok(Deliberation::new(consultation.stage, envelope))
 }
 
-fn too_large(rule: &Rule, case: &Case<'_>) -> Option<FilterError> {
+/// What a stage does when the time for all filters ends with this one. Its failure rule does not matter, since those after
+/// it have no time either; one that is only observed decides nothing.
+pub(crate) fn out_of_time(rule: &Rule) -> Option<Ruling> {
+    (rule.mode == Mode::Enforce)
+        .then(|| Ruling { verdict: Verdict::Defer(FILTER_FAILED), by: Some(rule.cause()) })
+}
+
+/// Why a filter is not shown the message, if it is too large for it.
+pub(crate) fn too_large(rule: &Rule, case: &Case<'_>) -> Option<FilterError> {
     let octets = case.message.as_ref().filter(|_| case.stage == Stage::Data)?.octets();
     (octets > rule.max_message_size).then_some(FilterError::MessageTooLarge { octets })
 }

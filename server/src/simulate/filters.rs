@@ -1,16 +1,18 @@
 //! The filters of a stage, asked or played.
 
 use postern_core::deliberation::{FILTER_FAILED, Heard};
+use postern_core::envelope::Envelope;
 use postern_core::policy::filter::Mode;
 use postern_core::session::Session;
 use postern_core::session::consult::{Call, Rule};
 use postern_core::session::question::{Consultation, Subject};
 use postern_core::verdict::{FilterKind, Ruling, Verdict};
 
-use super::recording::{Recorded, VerdictRecord};
+use super::handed;
+use super::recording::{Recorded, VerdictRecord, mail_words};
 use super::report::{FilterFinding, Finding, Source};
-use super::world::World;
-use crate::filter::{self, Case, InHand};
+use super::world::{Outside, World, digest};
+use crate::filter::{self, Case, FilterError, InHand, Panel, Time};
 use crate::snapshot::chain;
 
 impl World<'_> {
@@ -35,6 +37,7 @@ impl World<'_> {
         consultation: &Consultation,
         said: &mut Vec<FilterFinding>,
     ) -> Ruling {
+        let time = Time::begin(session.policy().data.filter_budget);
         let mut panel = std::mem::take(&mut self.panel);
         let kept = self.kept.clone();
         let Ok(mut deliberation) = filter::begin(session, kept.as_ref(), consultation) else {
@@ -58,22 +61,18 @@ impl World<'_> {
                 envelope: deliberation.envelope(),
                 message,
             };
-            let (record, source) = match self.played(&rule, call, &case) {
-                Some(played) => played,
-                None => {
-                    let record = match panel.ask_alone(call, &rule, &case).await {
-                        Ok(verdict) => VerdictRecord::of(&verdict),
-                        Err(error) => VerdictRecord::Failed(chain(&error)),
-                    };
-                    self.outside.keep(self.key(&rule, &case), || Some(Recorded::Verdict(record.clone())));
-                    (record, if self.outside.is_live() { Source::Live } else { Source::Here })
-                }
+            let (record, source) = self.said(&mut panel, call, &rule, &case, time).await;
+            let over = match record {
+                VerdictRecord::OutOfTime => filter::out_of_time(&rule),
+                _ => None,
             };
-            let heard = deliberation.hear(&rule, record.verdict());
+            decided = over.or_else(|| match deliberation.hear(&rule, record.verdict()) {
+                Heard::Decided(ruling) => Some(ruling),
+                Heard::Taken | Heard::Ignored => None,
+            });
             let observed = rule.mode == Mode::Observe;
             said.push(FilterFinding { filter: rule.cause().to_string(), verdict: record, source, observed });
-            if let Heard::Decided(ruling) = heard {
-                decided = Some(ruling);
+            if decided.is_some() {
                 break;
             }
         }
@@ -81,8 +80,45 @@ impl World<'_> {
         decided.unwrap_or_else(|| deliberation.conclude())
     }
 
+    /// What one filter says, asked or played.
+    async fn said(
+        &self,
+        panel: &mut Panel,
+        call: &Call,
+        rule: &Rule,
+        case: &Case<'_>,
+        time: Time,
+    ) -> (VerdictRecord, Source) {
+        // The policy keeps the message from it, so that it says nothing: neither a flag nor a recording knows better.
+        if let Some(error) = filter::too_large(rule, case) {
+            return (VerdictRecord::Failed(chain(&error)), Source::Policy);
+        }
+        let key = match self.outside {
+            Outside::Recorded(..) | Outside::Live(Some(_)) => Some(self.key(rule, case).await),
+            Outside::Stubbed(_) | Outside::Live(None) => None,
+        };
+        if let Some(played) = self.played(rule, call, case, key.as_deref()) {
+            return played;
+        }
+        let record = match panel.ask(call, rule, case, time).await {
+            Ok(verdict) => VerdictRecord::of(&verdict),
+            Err(FilterError::OutOfTime { .. }) => VerdictRecord::OutOfTime,
+            Err(error) => VerdictRecord::Failed(chain(&error)),
+        };
+        if let Some(key) = key {
+            self.outside.keep(key, || Some(Recorded::Verdict(record.clone())));
+        }
+        (record, if self.outside.is_live() { Source::Live } else { Source::Here })
+    }
+
     /// What a filter says without being asked; nothing when it is to be asked.
-    fn played(&self, rule: &Rule, call: &Call, case: &Case<'_>) -> Option<(VerdictRecord, Source)> {
+    fn played(
+        &self,
+        rule: &Rule,
+        call: &Call,
+        case: &Case<'_>,
+        key: Option<&str>,
+    ) -> Option<(VerdictRecord, Source)> {
         if let Some(stub) = self.outside.stubs().and_then(|stubs| stubs.filter(rule, case.stage)) {
             let record = match &stub.says {
                 Some(verdict) => VerdictRecord::of(verdict),
@@ -90,8 +126,8 @@ impl World<'_> {
             };
             return Some((record, Source::Given));
         }
-        if let Some(recording) = self.outside.recording()
-            && let Some(Recorded::Verdict(record)) = recording.get(&self.key(rule, case))
+        if let (Some(recording), Some(key)) = (self.outside.recording(), key)
+            && let Some(Recorded::Verdict(record)) = recording.get(key)
         {
             return Some((record.clone(), Source::Recorded));
         }
@@ -103,24 +139,34 @@ impl World<'_> {
         }
     }
 
-    /// Everything that a verdict may depend on.
-    fn key(&self, rule: &Rule, case: &Case<'_>) -> String {
-        let about = match case.subject {
-            Subject::Nothing => String::new(),
-            Subject::Helo { name, .. } => format!(" helo={name}"),
-            Subject::Login { account, .. } => format!(" account={account}"),
-            Subject::Sender { envelope, .. } => format!(" from={}", envelope.sender),
-            Subject::Recipient { recipient, .. } => {
-                let sender = case.session.envelope().map(|envelope| envelope.sender.to_string());
-                format!(" from={} to={}", sender.unwrap_or_default(), recipient.address)
+    /// What a filter is shown of the client, the envelope and the message, each as those before it have left it.
+    async fn key(&self, rule: &Rule, case: &Case<'_>) -> String {
+        let session = case.session;
+        let listener = self.visit.listener(session.policy()).map_or("-", |listener| &listener.name);
+        let tls = if session.tls().is_some() { "yes" } else { "no" };
+        let (ip, helo, account) = (self.visit.ip, case.helo().unwrap_or("-"), case.account().unwrap_or("-"));
+        let mut key = format!(
+            "filter {} {} listener={listener} ip={ip} helo={helo} tls={tls} login={account}",
+            rule.cause(),
+            case.stage.name()
+        );
+        let Envelope { sender, parameters, recipients } = case.envelope;
+        match case.subject {
+            Subject::Nothing | Subject::Helo { .. } | Subject::Login { .. } => {}
+            Subject::Sender { .. } | Subject::Recipient { .. } | Subject::Message { .. } => {
+                key.push_str(&format!(" from={sender} parameters='{}'", mail_words(parameters)));
             }
-            Subject::Message { .. } => {
-                let to: Vec<_> = case.envelope.recipients.iter().map(|one| one.address.key()).collect();
-                format!(" from={} to={} message={}", case.envelope.sender, to.join(","), self.digest)
-            }
-        };
-        let (ip, account) = (self.visit.ip, case.account().unwrap_or("-"));
-        format!("filter {} {} ip={ip} login={account}{about}", rule.cause(), case.stage.name())
+        }
+        if !recipients.is_empty() {
+            let to: Vec<_> = recipients.iter().map(|one| one.address.key()).collect();
+            key.push_str(&format!(" to={}", to.join(",")));
+        }
+        if let Some(message) = &case.message {
+            // What cannot be read is no message that a recording knows.
+            let octets = handed::octets(&message.content()).await;
+            key.push_str(&format!(" message={}", octets.map_or("-".to_owned(), |octets| digest(&octets))));
+        }
+        key
     }
 }
 

@@ -39,7 +39,8 @@ pub(super) async fn of(mut delivery: Delivery, whole: &Whole) -> Option<Vec<Hand
     Some(handed_on)
 }
 
-async fn octets(content: &Content) -> Option<Vec<u8>> {
+/// All of a message.
+pub(super) async fn octets(content: &Content) -> Option<Vec<u8>> {
     let mut octets = Vec::new();
     let mut blocks = content.blocks();
     while let Some(block) = blocks.next().await.ok()? {

@@ -13,7 +13,6 @@ use postern_core::session::{Client, Session};
 use postern_core::smtp::command::{Command, Utf8Addresses};
 use postern_core::smtp::data::DataReader;
 use postern_core::smtp::reply::Reply;
-use sha2::{Digest, Sha256};
 
 use super::handed;
 use super::message::on_the_wire;
@@ -21,7 +20,7 @@ use super::outcome::{findings, outcome_of, recipients_of};
 use super::recording::as_lines;
 use super::report::{Course, Decider, HandedOn, Step};
 use super::visit::{Visit, VisitError};
-use super::world::{Outside, World};
+use super::world::{Outside, World, digest};
 use crate::gate::Gate;
 use crate::message::{Allotment, Whole};
 use crate::snapshot::Snapshot;
@@ -286,8 +285,7 @@ impl Run<'_> {
                 (_, Err(_)) => {}
             }
         }
-        let digest = Sha256::digest(&octets);
-        self.world.digest = digest.iter().take(16).map(|octet| format!("{octet:02x}")).collect();
+        self.world.digest = digest(&octets);
         Received { size, too_large, out_of_space, bare_line_ends: reader.saw_bare_line_end(), header }
     }
 

@@ -221,17 +221,143 @@ async fn a_recording_answers_for_filters_and_dns() {
     assert_eq!(sources, [("MtaSieveScript/mark", Source::Here), ("MtaHook/judge", Source::Stub)]);
 }
 
+/// The policy without a question to DNS or the next hop. Nobody listens where the hook is to be.
+fn only_filters() -> String {
+    let disabled =
+        "spfEhlo spfFrom reverseIp dkim dmarc".split(' ').map(|check| format!("{check}Verify: disable"));
+    POLICY
+        .replace("spfFromVerify: strict", &disabled.collect::<Vec<_>>().join(", "))
+        .replace("!is_empty(dns_query(sender_domain + '.bl.example', 'ipv4'))", "false")
+        .replace("address: mx.example.org", "address: mx.example.org, verifyRecipients: false")
+}
+
+/// What a live session with a policy writes down.
+async fn recorded(policy: &str, visit: &Visit) -> Recording {
+    let outside = Outside::Live(Some(Mutex::default()));
+    load(policy).unwrap().run(visit, &outside).await.unwrap();
+    let Outside::Live(Some(recording)) = outside else { panic!() };
+    recording.into_inner().unwrap()
+}
+
+/// Who answered for a filter.
+fn source_of(course: &Course, filter: &str) -> Option<Source> {
+    let findings = course.steps.iter().flat_map(|step| &step.findings);
+    findings
+        .filter_map(|finding| match finding {
+            Finding::Filters { said, .. } => Some(said),
+            _ => None,
+        })
+        .flatten()
+        .find_map(|one| (one.filter == filter).then_some(one.source))
+}
+
+#[tokio::test]
+async fn a_recorded_answer_belongs_to_one_client_one_envelope_and_one_message() {
+    let here = visit("bob@sender.example", &["ann@example.org"]);
+    let again = |policy: String, visit: Visit| {
+        let here = here.clone();
+        async move {
+            let outside = Outside::Recorded(recorded(&only_filters(), &here).await, Stubs::default());
+            let course = load(&policy).unwrap().run(&visit, &outside).await.unwrap();
+            source_of(&course, "MtaHook/judge")
+        }
+    };
+    assert_eq!(again(only_filters(), here.clone()).await, Some(Source::Recorded));
+    let other_listener = only_filters().replace("metadata: {name: smtp}", "metadata: {name: other}");
+    // Under another name nothing is recorded of the script, so that it runs.
+    let same_change = only_filters().replace("{name: mark}", "{name: tag}").replace("'mark'", "'tag'");
+    let other_change = same_change.replace("\"X-Script\" \"ran\"", "\"X-Script\" \"walked\"");
+    assert_eq!(again(same_change, here.clone()).await, Some(Source::Recorded));
+    for (what, policy, visit) in [
+        ("EHLO name", only_filters(), Visit { ehlo: "other.example.net".to_owned(), ..here.clone() }),
+        ("parameters", only_filters(), Visit { parameters: "BODY=8BITMIME".to_owned(), ..here.clone() }),
+        ("listener", other_listener, here.clone()),
+        ("what a script before it has changed", other_change, here.clone()),
+    ] {
+        assert_eq!(again(policy, visit).await, Some(Source::Stub), "{what}");
+    }
+}
+
+#[tokio::test]
+async fn signatures_that_are_read_strictly_are_another_question() {
+    let visit = visit("bob@sender.example", &["ann@example.org"]);
+    let policy = |strict: bool| {
+        only_filters().replace("dkimVerify: disable", &format!("dkimVerify: relaxed, dkimStrict: {strict}"))
+    };
+    for (strict, wanted) in [(false, true), (true, false)] {
+        let outside = Outside::Recorded(recorded(&policy(false), &visit).await, Stubs::default());
+        let course = load(&policy(strict)).unwrap().run(&visit, &outside).await.unwrap();
+        let findings = course.steps.iter().flat_map(|step| &step.findings);
+        let from_the_recording =
+            findings.filter(|one| matches!(one, Finding::Answer { source: Source::Recorded, .. })).count();
+        assert_eq!(from_the_recording > 0, wanted, "{course:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_message_that_is_too_large_for_a_filter_is_not_shown_to_it() {
+    let policy = POLICY.replace("stages: [data]", "stages: [data], maxMessageSize: 10");
+    let visit = visit("bob@sender.example", &["ann@example.org"]);
+    let stub = FilterStub {
+        kind: FilterKind::Hook,
+        name: "judge".to_owned(),
+        stage: None,
+        says: Some(Verdict::Pass(Vec::new())),
+    };
+    for filters in [Vec::new(), vec![stub]] {
+        let stubs = Stubs { spf: Some(CheckResult::Pass), filters, ..Stubs::default() };
+        let course = load(&policy).unwrap().run(&visit, &Outside::Stubbed(stubs)).await.unwrap();
+        assert!(course.outcome.reply.as_ref().unwrap().starts_with("451 4.3.5"), "{:?}", course.outcome);
+        assert_eq!(source_of(&course, "MtaHook/judge"), Some(Source::Policy));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn filters_that_are_asked_share_the_time_of_their_stage() {
+    // It takes connections and says nothing.
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let hook = |name: &str| {
+        let url = format!("http://{}/", silent.local_addr().unwrap());
+        let fields = "stages: [data], timeout: 40s, tempFailOnError: false";
+        format!(
+            "---\napiVersion: mta.postern.dev/v1alpha1\nkind: MtaHook\nmetadata: {{name: {name}}}\nspec: {{url: \"{url}\", {fields}}}\n"
+        )
+    };
+    let policy = only_filters()
+        .replace("stages: [data]}", "stages: [data], enable: false}")
+        .replace("{script: \"'mark'\"}", "{filterBudget: 60s}")
+        + &hook("one")
+        + &hook("two");
+    let visit = visit("bob@sender.example", &["ann@example.org"]);
+    let course = load(&policy).unwrap().run(&visit, &Outside::Live(None)).await.unwrap();
+    assert!(course.outcome.reply.as_ref().unwrap().starts_with("451 4.3.5"), "{:?}", course.outcome);
+    assert_eq!(course.outcome.because, decider("MtaHook/two", None), "the first was skipped");
+}
+
+#[tokio::test]
+async fn an_account_that_nobody_was_asked_about_has_no_aliases_and_says_so() {
+    let policy = POLICY.to_owned()
+        + "---\napiVersion: mta.postern.dev/v1alpha1\nkind: MtaDirectory\nmetadata: {name: staff}\nspec: {type: Ldap, url: \"ldaps://ldap.example.org\", baseDn: dc=example}\n---\napiVersion: mta.postern.dev/v1alpha1\nkind: MtaStageAuth\nmetadata: {name: default}\nspec: {allowClearTextAuth: true, saslMechanisms: '[plain]', require: false}\n";
+    let outside = Outside::Stubbed(Stubs { spf: Some(CheckResult::Pass), ..Stubs::default() });
+    let visit = Visit {
+        auth: Some("bob@sender.example".to_owned()),
+        ..visit("bob@sender.example", &["ann@example.org"])
+    };
+    let course = load(&policy).unwrap().run(&visit, &outside).await.unwrap();
+    let findings = course.steps.iter().flat_map(|step| &step.findings);
+    let said: Vec<_> = findings
+        .filter_map(|finding| match finding {
+            Finding::Answer { answer, source: Source::Stub, .. } => Some(answer),
+            _ => None,
+        })
+        .collect();
+    assert!(said.iter().any(|answer| answer.contains("aliases are not known")), "{course:?}");
+}
+
 #[tokio::test]
 async fn a_live_run_records_what_filters_said() {
     let outside = Outside::Live(Some(Mutex::default()));
-    // Neither DNS nor the next hop is asked, and nobody listens where the hook is to be.
-    let disabled =
-        "spfEhlo spfFrom reverseIp dkim dmarc".split(' ').map(|check| format!("{check}Verify: disable"));
-    let policy = POLICY
-        .replace("spfFromVerify: strict", &disabled.collect::<Vec<_>>().join(", "))
-        .replace("!is_empty(dns_query(sender_domain + '.bl.example', 'ipv4'))", "false")
-        .replace("address: mx.example.org", "address: mx.example.org, verifyRecipients: false");
-    let simulator = load(&policy).unwrap();
+    let simulator = load(&only_filters()).unwrap();
     let course = simulator.run(&visit("bob@sender.example", &["ann@example.org"]), &outside).await.unwrap();
     assert_eq!(course.outcome.because, decider("MtaHook/judge", None));
     let Outside::Live(Some(recording)) = outside else { panic!() };

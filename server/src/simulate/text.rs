@@ -79,6 +79,7 @@ fn write_filter(text: &mut String, finding: &FilterFinding) {
     let FilterFinding { filter, verdict, source, observed } = finding;
     let observed = if *observed { ", only observed" } else { "" };
     let words = match verdict {
+        VerdictRecord::OutOfTime => "failed: the time for all filters is over".to_owned(),
         VerdictRecord::Failed(why) => format!("failed: {why}"),
         verdict => verdict.verdict().map(|verdict| super::filters::words(&verdict)).unwrap_or_default(),
     };

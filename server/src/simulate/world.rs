@@ -12,6 +12,7 @@ use postern_core::session::question::{
     Answer, Authentication, DirectoryAnswer, MessageChecks, Question, Verify,
 };
 use postern_core::smtp::address::Address;
+use sha2::{Digest as _, Sha256};
 
 use super::recording::{Recorded, Recording};
 use super::report::{Finding, Source};
@@ -138,6 +139,14 @@ impl<'a> World<'a> {
         let (answer, source) = self.ask(session, question).await;
         self.answers.push(match question {
             Question::Lookup(lookup) => Told::Lookup(lookup.clone(), source),
+            Question::Authenticate(_) if source == Source::Stub => Told::Finding(Box::new(Finding::Answer {
+                asked: described(session, question),
+                answer: format!(
+                    "{}; its directory was not asked, so its aliases are not known",
+                    shown(&answer)
+                ),
+                source,
+            })),
             question => Told::Finding(Box::new(Finding::Answer {
                 asked: described(session, question),
                 answer: shown(&answer),
@@ -179,8 +188,12 @@ impl<'a> World<'a> {
             Question::Message(wanted) => self.check_message(session, *wanted, stubs).await,
             Question::Authenticate(_) => {
                 let account = self.account.clone();
+                let is_listed = account.as_ref().is_none_or(|account| {
+                    let mut inline = session.policy().directories.iter().filter_map(|one| one.inline());
+                    inline.any(|inline| inline.get(account.address.key()).is_some())
+                });
                 let outcome = account.map_or(Authentication::Wrong, Authentication::Account);
-                (Answer::Authentication(outcome), Source::Here)
+                (Answer::Authentication(outcome), if is_listed { Source::Here } else { Source::Stub })
             }
             Question::Directory(address) => self.find(session, address).await,
             Question::Greylist { .. } => match stubs.greylisted {
@@ -238,6 +251,7 @@ impl<'a> World<'a> {
             let given = stubs.dkim.is_some() || stubs.arc.is_some() || stubs.dmarc.is_some();
             (Answer::Message(Box::new(stubs.message(wanted, sender))), given)
         };
+        let dkim_strict = session.policy().sender_auth.dkim_strict;
         let live = async {
             let Some(kept) = &self.kept else { return Answer::Message(Box::default()) };
             let spf = session.sender_spf().map(|SenderCheck { sender, check }| {
@@ -248,15 +262,16 @@ impl<'a> World<'a> {
                 message: kept.message.clone(),
                 header: Arc::clone(&kept.header),
                 now: u64::try_from(self.now.as_second()).unwrap_or_default(),
-                dkim_strict: session.policy().sender_auth.dkim_strict,
+                dkim_strict,
                 spf,
             };
             Answer::Message(Box::new(sender_auth::message(&self.gate.resolver, subject, wanted).await))
         };
         let MessageChecks { dkim, arc, dmarc } = wanted;
         let sender = session.envelope().map(|envelope| envelope.sender.to_string()).unwrap_or_default();
+        let spf = session.sender_spf().map_or("-", |spf| spf.check.result.name());
         let key = format!(
-            "message {} {sender} {} {} dkim={dkim} arc={arc} dmarc={dmarc}",
+            "message {} {sender} {} {} spf={spf} dkim={dkim} dkim-strict={dkim_strict} arc={arc} dmarc={dmarc}",
             self.digest,
             self.visit.ip,
             session.helo()
@@ -338,6 +353,11 @@ impl<'a> World<'a> {
         };
         (Ok(value), Source::Here)
     }
+}
+
+/// By which recordings know octets.
+pub(super) fn digest(octets: &[u8]) -> String {
+    Sha256::digest(octets).iter().take(16).map(|octet| format!("{octet:02x}")).collect()
 }
 
 fn given_or_stub((answer, given): (Answer, bool)) -> (Answer, Source) {

@@ -29,9 +29,9 @@ pub struct Recording {
 /// The form of a recording.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 enum Format {
-    /// The only one so far.
-    #[serde(rename = "postern-recording/1")]
-    First,
+    /// The questions of the first form did not hold everything that an answer may depend on.
+    #[serde(rename = "postern-recording/2")]
+    Second,
 }
 
 /// Why a recording cannot be used.
@@ -57,7 +57,7 @@ pub enum RecordingError {
 
 impl Default for Recording {
     fn default() -> Self {
-        Self { format: Format::First, answers: BTreeMap::new() }
+        Self { format: Format::Second, answers: BTreeMap::new() }
     }
 }
 
@@ -116,8 +116,9 @@ mod tests {
 
     #[test]
     fn another_form_is_refused_with_its_place() {
+        assert!(read("{\"format\": \"postern-recording/1\", \"answers\": {}}").is_err());
         let error = read("{\n \"format\": \"other\", \"answers\": {}}").unwrap_err();
         assert!(error.starts_with("FILE:2:18: this is no recording: unknown variant `other`"), "{error}");
-        assert!(read("{\"format\": \"postern-recording/1\"").unwrap_err().contains("FILE:1:"));
+        assert!(read("{\"format\": \"postern-recording/2\"").unwrap_err().contains("FILE:1:"));
     }
 }

@@ -24,6 +24,8 @@ pub enum VerdictRecord {
     Disconnect(Option<ReplyRecord>),
     /// It broke, for this reason.
     Failed(String),
+    /// It had no verdict when the time for all filters of the stage was over.
+    OutOfTime,
 }
 
 /// One change. Its parts are those of the [`Modification`] of that name.
@@ -111,7 +113,7 @@ impl VerdictRecord {
             Self::Defer(reply) => Verdict::Defer(reply.0.clone()),
             Self::Discard => Verdict::Discard,
             Self::Disconnect(reply) => Verdict::Disconnect(reply.as_ref().map(|reply| reply.0.clone())),
-            Self::Failed(_) => return None,
+            Self::Failed(_) | Self::OutOfTime => return None,
         })
     }
 }
@@ -277,6 +279,7 @@ mod tests {
             assert_eq!(back.verdict(), Some(verdict), "{text}");
         }
         assert_eq!(VerdictRecord::Failed("gone".to_owned()).verdict(), None);
+        assert_eq!(serde_json::from_str::<VerdictRecord>("\"outOfTime\"").unwrap().verdict(), None);
     }
 
     #[test]
