@@ -211,6 +211,30 @@ fn a_request_that_redis_refuses_does_not_give_redis_up() -> Result<()> {
 }
 
 #[test]
+fn a_redis_that_takes_no_writes_is_not_come_back_to_at_once() -> Result<()> {
+    if !require::peers(&["redis-server", "redis-cli"])? {
+        return Ok(());
+    }
+    let redis = Redis::start(None)?;
+    let objects = discard() + &throttle(1_000_000, "FixedWindow");
+    let mut gate = Member::start(&store(&redis, ", timeout: 2s"), &objects)?;
+    gate.wait_for_store(true)?;
+    redis.ask(&["CONFIG", "SET", "maxmemory", "1"])?;
+    let (began, mut sent) = (Instant::now(), 0);
+    while began.elapsed() < Duration::from_secs(3) {
+        assert_eq!(senders(gate.address(), 20)?, 20, "counted in memory");
+        sent += 20;
+    }
+    let log = gate.gate.program().log();
+    let given_up = log.matches("the shared store is left alone").count();
+    println!("{sent} senders at a Redis without room: given up {given_up} times");
+    // After half a second, one second, two seconds.
+    ensure!((1..=4).contains(&given_up), "{log}");
+    redis.ask(&["CONFIG", "SET", "maxmemory", "0"])?;
+    gate.wait_for_store(true)
+}
+
+#[test]
 fn who_has_waited_at_one_gate_passes_the_greylist_of_another() -> Result<()> {
     if !require::peers(&["redis-server", "redis-cli"])? {
         return Ok(());

@@ -112,6 +112,8 @@ pub struct RedisStore {
     pub username: Option<Arc<str>>,
     /// Password, if any.
     pub password: Option<Secret>,
+    /// Password of the sentinels, if any.
+    pub sentinel_password: Option<Secret>,
     /// How long a session waits before it counts locally. Default 50 ms.
     pub timeout: Duration,
     /// TLS towards `rediss` URLs.

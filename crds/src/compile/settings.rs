@@ -91,6 +91,7 @@ impl Context<'_> {
                 ("urls", spec.urls.is_some()),
                 ("username", spec.username.is_some()),
                 ("password", spec.password.is_some()),
+                ("sentinelPassword", spec.sentinel_password.is_some()),
                 ("tls", spec.tls.is_some()),
             ] {
                 if set {
@@ -117,12 +118,17 @@ impl Context<'_> {
         }
         let username = spec.username.as_deref().map(Arc::from);
         let password = spec.password.as_ref().and_then(|source| self.secret(&at.key("password"), source));
+        if spec.sentinel_password.is_some() && !urls.iter().any(|url| url.contains("+sentinel://")) {
+            self.fault(&at.key("sentinelPassword"), "goes with URLs of sentinels only");
+        }
+        let source = spec.sentinel_password.as_ref();
+        let sentinel_password = source.and_then(|source| self.secret(&at.key("sentinelPassword"), source));
         let tls = self.client_tls(&at.key("tls"), spec.tls.as_ref());
         if tls.server_name.is_some() {
             let reason = "is not for Redis: its certificate has to be for the host of the URL";
             self.fault(&at.key("tls").key("serverName"), reason);
         }
-        Store::Redis(RedisStore { urls, username, password, timeout, tls })
+        Store::Redis(RedisStore { urls, username, password, sentinel_password, timeout, tls })
     }
 
     /// URLs stand among their like; those of sentinels name one master.

@@ -153,8 +153,8 @@ pub enum DnsProtocol {
 #[serde(rename_all = "camelCase", default)]
 #[schemars(extend("x-kubernetes-validations" = [
     {"rule": "(self.type == 'Redis') == has(self.urls)", "message": "Redis needs urls, Memory has none"},
-    {"rule": "self.type == 'Redis' || !(has(self.username) || has(self.password) || has(self.tls))",
-     "message": "username, password and tls go with type Redis only"},
+    {"rule": "self.type == 'Redis' || !(has(self.username) || has(self.password) || has(self.sentinelPassword) || has(self.tls))",
+     "message": "username, password, sentinelPassword and tls go with type Redis only"},
     {"rule": "!has(self.username) || has(self.password)", "message": "a username needs a password"}
 ]))]
 pub struct StoreSpec {
@@ -169,6 +169,8 @@ pub struct StoreSpec {
     pub username: Option<String>,
     /// Redis: password. Default: none.
     pub password: Option<SecretSource>,
+    /// Redis: password of the sentinels, which do not know that of Redis. Default: none.
+    pub sentinel_password: Option<SecretSource>,
     /// Redis: how long a session waits before it counts by itself, `1ms` to `10s`. Default `50ms`.
     pub timeout: TimeSpan,
     /// Redis: TLS towards `rediss` URLs.
@@ -182,6 +184,7 @@ impl Default for StoreSpec {
             urls: None,
             username: None,
             password: None,
+            sentinel_password: None,
             timeout: TimeSpan(std::time::Duration::from_millis(50)),
             tls: None,
         }

@@ -13,7 +13,7 @@ pub(super) struct MemoryStore {
 
 #[derive(Debug, Default)]
 struct Entry {
-    value: Box<str>,
+    value: Option<Box<str>>,
     count: i64,
 }
 
@@ -32,12 +32,12 @@ impl MemoryStore {
     /// The value of a key, if it was set.
     pub(super) fn get(&self, key: &str) -> Option<Box<str>> {
         let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-        entries.get(key).map(|entry| entry.value.clone()).filter(|value| !value.is_empty())
+        entries.get(key).and_then(|entry| entry.value.clone())
     }
 
     /// Sets a key.
     pub(super) fn set(&self, key: &str, value: &str) {
-        self.with(key, |entry| entry.value = value.into());
+        self.with(key, |entry| entry.value = Some(value.into()));
     }
 
     /// The count of a counter; 0 when nothing was counted.
@@ -79,6 +79,14 @@ mod tests {
         assert_eq!(store.increase("a", i64::MAX), i64::MAX);
         assert_eq!(store.get("a").as_deref(), Some("text"));
         assert_eq!((store.count("b"), store.get("b")), (0, None));
+    }
+
+    #[test]
+    fn a_key_with_an_empty_value_is_set() {
+        let store = MemoryStore::default();
+        store.set("a", "");
+        store.increase("b", 1);
+        assert_eq!((store.get("a").as_deref(), store.get("b")), (Some(""), None));
     }
 
     #[test]

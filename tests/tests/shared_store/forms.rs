@@ -7,7 +7,7 @@ use postern_tests::certificate::Authority;
 use postern_tests::client::{Client, letter};
 use postern_tests::hop::{Hop, Protocol};
 use postern_tests::manifests::{object, relay};
-use postern_tests::peers::redis::{Cluster, Redis, Sentinels};
+use postern_tests::peers::redis::{Cluster, Guard, Redis, Sentinels};
 use postern_tests::require;
 use postern_tests::wait::{self, PATIENCE};
 
@@ -28,7 +28,7 @@ fn the_master_that_sentinels_name_counts_for_all_gates() -> Result<()> {
     }
     let master = Redis::start(None)?;
     let _replica = Redis::replica_of(&master)?;
-    let sentinels = Sentinels::watching(&master, 1)?;
+    let sentinels = Sentinels::watching(&master, 1, Guard::Open)?;
     let gates =
         [(); 2].map(|()| Member::start(&under(&sentinels), &(discard() + &throttle(15, "FixedWindow"))));
     let gates = gates.into_iter().collect::<Result<Vec<_>>>()?;
@@ -39,13 +39,29 @@ fn the_master_that_sentinels_name_counts_for_all_gates() -> Result<()> {
 }
 
 #[test]
+fn sentinels_that_ask_for_a_password_get_theirs() -> Result<()> {
+    if !require::peers(PROGRAMS)? {
+        return Ok(());
+    }
+    let master = Redis::start(None)?;
+    let sentinels = Sentinels::watching(&master, 0, Guard::Password("who is there"))?;
+    let knows = |password: &str| under(&sentinels).replace("timeout:", &format!("{password}timeout:"));
+    let right = Member::start(&knows("sentinelPassword: {value: 'who is there'}, "), &discard())?;
+    right.wait_for_store(true)?;
+    let mut wrong = Member::start(&knows(""), &discard())?;
+    wait::until("a gate without the password to be refused", PATIENCE, || {
+        Ok(wrong.gate.program().log().contains("the shared store cannot be reached").then_some(()))
+    })
+}
+
+#[test]
 fn a_failover_loses_no_session_and_the_new_master_is_followed() -> Result<()> {
     if !require::peers(PROGRAMS)? {
         return Ok(());
     }
     let mut master = Redis::start(None)?;
     let replica = Redis::replica_of(&master)?;
-    let mut sentinels = Sentinels::watching(&master, 1)?;
+    let mut sentinels = Sentinels::watching(&master, 1, Guard::Open)?;
     let hop = Hop::start(Protocol::Smtp)?;
     let objects = relay("hop", hop.address(), "")
         + &throttle(100_000, "FixedWindow")
@@ -131,6 +147,16 @@ fn throttles_count_on_every_node_of_a_cluster() -> Result<()> {
         ensure!(node.ask(&["DBSIZE"])?.trim() != "0", "a node has counted nothing");
     }
     assert!(gates.iter().all(|gate| gate.gate.metric("postern_store_up").is_ok_and(|up| up == 1.0)));
+    // While slots move, nodes send requests on to each other.
+    cluster.move_slots()?;
+    for number in 0..30 {
+        let reply = mail(&gates[number % 2], &format!("sender{number}.example"))?;
+        ensure!(reply.is("452 4.4.5"), "sender{number}.example after the move: {reply}");
+    }
+    for gate in &gates {
+        let requests = |of: &str| gate.gate.metric(&format!("postern_store_requests_total{of}"));
+        assert_eq!(requests("")?, requests("{outcome=\"Answered\"}")?);
+    }
     // A cluster without a third of its keys serves nobody; gates do.
     cluster.lose_one()?;
     for number in 0..30 {

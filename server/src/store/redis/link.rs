@@ -71,6 +71,9 @@ impl Link {
         if let Some(password) = &setting.password {
             builder = builder.set_client_to_redis_password(password.expose());
         }
+        if let Some(password) = &setting.sentinel_password {
+            builder = builder.set_client_to_sentinel_password(password.expose());
+        }
         if setting.urls.iter().any(|url| url.starts_with("rediss")) {
             let mode = tls_mode(&setting.tls);
             builder = builder
@@ -110,7 +113,7 @@ impl Link {
 
 fn cluster(setting: &Setting) -> RedisResult<ClusterClient> {
     let nodes = setting.urls.iter().map(|url| url.to_string());
-    let mut builder = ClusterClientBuilder::new(nodes).retries(0);
+    let mut builder = ClusterClientBuilder::new(nodes).retries(REDIRECTIONS);
     if let Some(username) = &setting.username {
         builder = builder.username(username);
     }
@@ -162,6 +165,10 @@ fn certificates(tls: &ClientTls) -> TlsCertificates {
 fn unlimited() -> AsyncConnectionConfig {
     AsyncConnectionConfig::new().set_response_timeout(None).set_connection_timeout(None)
 }
+
+/// How often a request is sent anew. While slots move, a node sends it on to another one, which is no error; the time
+/// of a request ends it all the same.
+const REDIRECTIONS: u32 = 3;
 
 /// Marks a URL as that of a sentinel: `redis+sentinel://host:26379/master`.
 const SENTINEL: &str = "+sentinel";

@@ -32,6 +32,7 @@ pub(super) struct RedisStore {
     link: ArcSwapOption<Link>,
     /// How long it is certain that no delivery is remembered anywhere.
     nothing_until: Mutex<Option<Instant>>,
+    refusals: Mutex<Refusals>,
     metrics: StoreMetrics,
     /// For the task that connects, which ends with the store.
     this: Weak<Self>,
@@ -61,10 +62,11 @@ impl RedisStore {
             setting,
             link: ArcSwapOption::empty(),
             nothing_until: Mutex::default(),
+            refusals: Mutex::default(),
             metrics,
             this: Weak::clone(this),
         });
-        store.come_back();
+        store.come_back(Duration::ZERO);
         store
     }
 
@@ -181,32 +183,40 @@ impl RedisStore {
             }
             Ok(Err(error)) => {
                 self.metrics.asked(RequestOutcome::Failed);
-                self.give_up(&link, &error.to_string());
+                self.give_up(&link, &error.to_string(), Lost::of(&error));
                 None
             }
             Err(_) => {
                 self.metrics.asked(RequestOutcome::Late);
-                self.give_up(&link, "no answer in time");
+                self.give_up(&link, "no answer in time", Lost::Connection);
                 None
             }
         }
     }
 
-    fn give_up(&self, link: &Arc<Link>, reason: &str) {
+    fn give_up(&self, link: &Arc<Link>, reason: &str, lost: Lost) {
         let before = self.link.compare_and_swap(link, None);
         // Of many sessions that notice it at once one says so and looks after it.
         if before.as_ref().is_some_and(|before| Arc::ptr_eq(before, link)) {
             self.metrics.is_up(false);
             tracing::warn!(reason, "the shared store is left alone, this process counts by itself");
-            self.come_back();
+            self.come_back(match lost {
+                Lost::Connection => Duration::ZERO,
+                Lost::Willingness => self.refusals().one_more(Instant::now()),
+            });
         }
     }
 
-    /// Connects in the background, as often as it takes.
-    fn come_back(&self) {
+    fn refusals(&self) -> MutexGuard<'_, Refusals> {
+        self.refusals.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Connects in the background after that pause, as often as it takes.
+    fn come_back(&self, pause: Duration) {
         let (this, setting) = (Weak::clone(&self.this), self.setting.clone());
         tokio::spawn(async move {
             let mut failures = 0_u32;
+            sleep(pause).await;
             loop {
                 let outcome = timeout(CONNECT_LIMIT, Link::open(&setting)).await;
                 let Some(store) = this.upgrade() else { return };
@@ -228,6 +238,42 @@ impl RedisStore {
                 sleep(RETRY).await;
             }
         });
+    }
+}
+
+/// What a store that is given up lacks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Lost {
+    /// A new connection may be all that it takes.
+    Connection,
+    /// It answers, and refuses what is asked of it: `OOM`, `NOPERM`, `READONLY`. It would answer the `PING` of a new
+    /// connection, and refuse the next request again.
+    Willingness,
+}
+
+impl Lost {
+    fn of(error: &RedisError) -> Self {
+        match error.kind() {
+            ErrorKind::Server(_) | ErrorKind::Extension => Self::Willingness,
+            _ => Self::Connection,
+        }
+    }
+}
+
+/// Refusals one soon after the other.
+#[derive(Debug, Default)]
+struct Refusals {
+    in_a_row: u32,
+    last: Option<Instant>,
+}
+
+impl Refusals {
+    /// How long the store is left alone after one more.
+    fn one_more(&mut self, now: Instant) -> Duration {
+        let goes_on = self.last.is_some_and(|last| now.duration_since(last) < 2 * LONGEST_PAUSE);
+        self.in_a_row = if goes_on { self.in_a_row.saturating_add(1) } else { 0 };
+        self.last = Some(now);
+        RETRY.saturating_mul(1 << self.in_a_row.min(10)).min(LONGEST_PAUSE)
     }
 }
 
@@ -256,3 +302,23 @@ const NOTHING_HOLDS_FOR: Duration = Duration::from_millis(500);
 /// Patience when nobody waits.
 const CONNECT_LIMIT: Duration = Duration::from_secs(3);
 const RETRY: Duration = Duration::from_millis(500);
+/// For a store that refuses again and again.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_store_that_refuses_again_and_again_is_left_alone_for_longer() {
+        let mut refusals = Refusals::default();
+        let mut now = Instant::now();
+        let mut next = |after: Duration| {
+            now += after;
+            refusals.one_more(now).as_millis()
+        };
+        let pauses: Vec<u128> = (0..9).map(|_| next(Duration::from_secs(31))).collect();
+        assert_eq!(pauses, [500, 1000, 2000, 4000, 8000, 16_000, 30_000, 30_000, 30_000]);
+        assert_eq!(next(Duration::from_secs(61)), 500, "that was long ago");
+    }
+}

@@ -53,6 +53,20 @@ impl Cluster {
         &self.nodes
     }
 
+    /// Moves 3000 slots from the first node to the second, with their keys.
+    ///
+    /// # Errors
+    /// When they do not move.
+    pub fn move_slots(&self) -> Result<()> {
+        let [from, to, ..] = self.nodes.as_slice() else { return Err(anyhow!("there are no two nodes")) };
+        let id = |node: &Redis| Ok::<_, anyhow::Error>(node.ask(&["CLUSTER", "MYID"])?.trim().to_owned());
+        let mut command = Command::new("redis-cli");
+        command.args(["--cluster", "reshard", &from.address().to_string()]);
+        command.args(["--cluster-from", &id(from)?, "--cluster-to", &id(to)?]);
+        run(command.args(["--cluster-slots", "3000", "--cluster-yes"]))?;
+        Ok(())
+    }
+
     /// Kills the last node, with a third of the keys.
     ///
     /// # Errors

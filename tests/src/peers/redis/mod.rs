@@ -12,7 +12,7 @@ use anyhow::Result;
 use tempfile::TempDir;
 
 pub use self::cluster::Cluster;
-pub use self::sentinels::Sentinels;
+pub use self::sentinels::{Guard, Sentinels};
 use crate::certificate::{Authority, Pair};
 use crate::port::Port;
 use crate::process::{Ending, Program, run};

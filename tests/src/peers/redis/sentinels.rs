@@ -18,10 +18,20 @@ use crate::wait::{self, PATIENCE};
 #[derive(Debug)]
 pub struct Sentinels(Vec<Sentinel>);
 
+/// Whether sentinels ask for a password.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Guard {
+    /// They do not.
+    Open,
+    /// This one.
+    Password(&'static str),
+}
+
 #[derive(Debug)]
 struct Sentinel {
     program: Program,
     port: Port,
+    guard: Guard,
     _home: TempDir,
 }
 
@@ -30,8 +40,8 @@ impl Sentinels {
     ///
     /// # Errors
     /// When they do not come up.
-    pub fn watching(master: &Redis, replicas: usize) -> Result<Self> {
-        let sentinels = Self((0..3).map(|_| Sentinel::start(master)).collect::<Result<_>>()?);
+    pub fn watching(master: &Redis, replicas: usize, guard: Guard) -> Result<Self> {
+        let sentinels = Self((0..3).map(|_| Sentinel::start(master, guard)).collect::<Result<_>>()?);
         for sentinel in &sentinels.0 {
             wait::until("the sentinels to know everybody", PATIENCE, || {
                 let known = sentinel.ask(&["SENTINEL", "MASTER", "gate"]).unwrap_or_default();
@@ -61,15 +71,19 @@ impl Sentinels {
 }
 
 impl Sentinel {
-    fn start(master: &Redis) -> Result<Self> {
+    fn start(master: &Redis, guard: Guard) -> Result<Self> {
         let (port, home) = (Port::reserve()?, open_home("postern-sentinel-")?);
         let config = home.path().join("sentinel.conf");
         let watched = master.address();
+        let password = match guard {
+            Guard::Open => String::new(),
+            Guard::Password(password) => format!("requirepass \"{password}\"\n"),
+        };
         fs::write(
             &config,
             format!(
                 "port {}\nbind 127.0.0.1\ndir {}\nsentinel monitor gate {} {} 2\n\
-                 sentinel down-after-milliseconds gate 1000\nsentinel failover-timeout gate 4000\n",
+                 sentinel down-after-milliseconds gate 1000\nsentinel failover-timeout gate 4000\n{password}",
                 port.number(),
                 home.path().display(),
                 watched.ip(),
@@ -80,7 +94,7 @@ impl Sentinel {
         let mut command = Command::new(path);
         command.arg(&config).arg("--sentinel");
         let program = Program::start("redis-sentinel", command, &home.path().join("log"), Ending::Kill)?;
-        let mut sentinel = Self { program, port, _home: home };
+        let mut sentinel = Self { program, port, guard, _home: home };
         wait::until("a sentinel", PATIENCE, || {
             sentinel.program.must_run()?;
             Ok(sentinel.ask(&["PING"]).is_ok_and(|answer| answer.contains("PONG")).then_some(()))
@@ -89,6 +103,11 @@ impl Sentinel {
     }
 
     fn ask(&self, command: &[&str]) -> Result<String> {
-        run(Command::new("redis-cli").args(["-p", &self.port.number().to_string()]).args(command))
+        let mut client = Command::new("redis-cli");
+        client.args(["-p", &self.port.number().to_string()]);
+        if let Guard::Password(password) = self.guard {
+            client.args(["--no-auth-warning", "-a", password]);
+        }
+        run(client.args(command))
     }
 }
