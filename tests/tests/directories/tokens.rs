@@ -15,6 +15,7 @@ use postern_tests::peers::oidc_provider::OidcProvider;
 use postern_tests::peers::openssl::{Start, s_client};
 use postern_tests::port::Port;
 use postern_tests::{process, require};
+use tempfile::TempDir;
 
 use super::bench::{Door, python, smtplib};
 
@@ -202,7 +203,11 @@ fn what_only_looks_like_a_token_is_refused_with_a_reason() -> Result<()> {
     let other = bench.provider.token("ann", "urn:other:RS256", "mail")?;
     let opaque = bench.provider.token("ann", "urn:other:opaque", "mail")?;
     let weak = bench.provider.token("ann", "urn:mail:RS256", "read")?;
-    let forged = python(FORGE, &[&good])?;
+    let home = TempDir::with_prefix("postern-forge-")?;
+    let public = home.path().join("public.pem").display().to_string();
+    let forged = python(FORGE, &[&good, &public])?;
+    // What the forger has put together is a key.
+    process::run(Command::new("openssl").args(["pkey", "-pubin", "-noout", "-in", &public]))?;
     let mut cases: Vec<(&str, &str)> = vec![
         ("wrong audience", &other),
         ("wrong audience, opaque", &opaque),
@@ -212,7 +217,7 @@ fn what_only_looks_like_a_token_is_refused_with_a_reason() -> Result<()> {
     for line in forged.lines() {
         cases.push(line.split_once(' ').context("a forged token without a name")?);
     }
-    ensure!(cases.len() == 10, "{forged}");
+    ensure!(cases.len() == 13, "{forged}");
     for (name, token) in cases {
         let said = bench.try_token(token)?;
         ensure!(said.starts_with("535 5.7.8") && said.contains("\"status\":\"401\""), "{name}: {said}");
@@ -300,7 +305,7 @@ fn encoded(text: &str) -> Result<String> {
 
 /// Tokens made of a good one, one on a line behind a name.
 const FORGE: &str = r#"
-import base64, hashlib, hmac, json, sys
+import base64, hashlib, hmac, json, ssl, sys, urllib.request
 header, claims, signature = sys.argv[1].split(".")
 pack = lambda octets: base64.urlsafe_b64encode(octets).rstrip(b"=").decode()
 unpack = lambda text: base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
@@ -312,6 +317,23 @@ print("cut", f"{header}.{claims}.{signature[:-8]}")
 for name in ("none", "None"):
     print("alg-" + name, pack(json.dumps({"alg": name}).encode()) + f".{claims}.{signature}")
 print("unsigned", pack(json.dumps({"alg": "none"}).encode()) + f".{claims}.")
+# The public key as whoever confuses kinds of keys has it: as DER (RFC 5280 section 4.1) and as PEM.
+fetch = lambda url: json.load(urllib.request.urlopen(url, context=ssl._create_unverified_context()))
+jwks = fetch(fetch(said["iss"] + "/.well-known/openid-configuration")["jwks_uri"])
+[key] = [key for key in jwks["keys"] if key["kid"] == head["kid"]]
+def element(tag, *parts):
+    octets = b"".join(parts)
+    size = len(octets)
+    long = size.to_bytes((size.bit_length() + 7) // 8, "big")
+    return bytes([tag]) + (bytes([size]) if size < 128 else bytes([128 + len(long)]) + long) + octets
+number = lambda text: element(2, b"\0" * (unpack(text)[0] >> 7) + unpack(text))
+rsa = element(48, element(6, bytes.fromhex("2a864886f70d010101")), element(5))
+der = element(48, rsa, element(3, b"\0", element(48, number(key["n"]), number(key["e"]))))
+lines = base64.encodebytes(der).replace(b"\n", b"").decode()
+body = "\n".join(lines[at:at + 64] for at in range(0, len(lines), 64))
+pem = f"-----BEGIN PUBLIC KEY-----\n{body}\n-----END PUBLIC KEY-----"
+open(sys.argv[2], "w").write(pem + "\n")
 confused = pack(json.dumps({**head, "alg": "HS256"}).encode()) + f".{claims}"
-print("hmac", f"{confused}." + pack(hmac.new(head["kid"].encode(), confused.encode(), hashlib.sha256).digest()))
+for name, secret in (("der", der), ("pem", pem.encode()), ("pem-and-lf", pem.encode() + b"\n"), ("modulus", unpack(key["n"]))):
+    print("hmac-" + name, f"{confused}." + pack(hmac.new(secret, confused.encode(), hashlib.sha256).digest()))
 "#;
