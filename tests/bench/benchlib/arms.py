@@ -26,6 +26,8 @@ class Arm:
     """
 
     process = None
+    # Whether the generator needs stunnel to speak TLS.
+    tunnelled = True
 
     def __init__(self, home, certificate=None):
         self.home = home
@@ -42,7 +44,7 @@ class Arm:
             self.start_sink()
             self.port = self.launch(self.sink_port)
             greeting(self.port, self.process or self.sink)
-            if self.certificate:
+            if self.certificate and self.tunnelled:
                 server, self.port = self.port, free_port()
                 self.tunnel = tunnel(self, "client", PORT=self.port, SERVER_PORT=server)
                 greeting(self.port, self.tunnel)
