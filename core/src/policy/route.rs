@@ -147,7 +147,8 @@ pub struct Credentials {
 /// `MtaRoute.pool`
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PoolLimits {
-    /// Connections at a time to one address. Default 64.
+    /// Connections at a time to one address, idle ones included; what a message needs beyond, to be put there in
+    /// several copies at once, it opens beside them. Default 64.
     pub max_connections: u32,
     /// How long an unused connection is kept. Default 30 s.
     pub idle: Duration,

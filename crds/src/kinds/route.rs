@@ -226,7 +226,8 @@ pub enum TlsMode {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct PoolSpec {
-    /// Connections at a time to one address, 1 to 10000. Default 64.
+    /// Connections at a time to one address, idle ones included, 1 to 10000. Default 64. A message that goes there
+    /// in more copies than this, as a Sieve `redirect` makes them, opens one for each.
     #[schemars(range(min = 1, max = 10_000))]
     pub max_connections: u32,
     /// How long an unused connection is kept. Default `30s`.

@@ -5,12 +5,14 @@ use std::sync::Arc;
 
 use futures::future::join_all;
 use postern_core::handoff::{Group, Outcome, plan, worst};
+use postern_core::policy::route::RouteTarget;
 use postern_core::smtp::address::Address;
 use sha2::{Digest as _, Sha256};
 use tokio::time::{Instant, timeout_at};
 
 use super::handed::{self, Handed};
 use super::part::{Company, Part};
+use super::relay::{self, Permit};
 use super::{Answers, Delivered, Delivery, HandOff, Mailing, Parties, RememberedDelivery, RouteKind};
 
 impl HandOff {
@@ -22,13 +24,19 @@ impl HandOff {
     pub async fn deliver(&self, delivery: Delivery) -> Delivered {
         let mut outcomes = self.delivered_before(&delivery).await;
         let groups = groups(&delivery, &outcomes);
-        let company = if groups.len() == 1 { Company::Alone } else { Company::Others };
+        let alone = groups.len() == 1;
         let started = Instant::now();
+        let mut reserved = match alone {
+            true => Vec::new(),
+            false => within(delivery.deadline, self.reserve(&groups), Vec::new()).await,
+        }
+        .into_iter();
         let mut parts = join_all(groups.into_iter().map(|(ordinal, group)| {
             let lost = Part::lost(
                 ordinal,
                 Group { route: Arc::clone(&group.route), recipients: group.recipients.clone() },
             );
+            let company = if alone { Company::Alone } else { Company::Others(reserved.next().flatten()) };
             within(delivery.deadline, self.prepare(&delivery, ordinal, group, company), lost)
         }))
         .await;
@@ -52,6 +60,15 @@ impl HandOff {
             self.remember(&delivery, &outcomes).await;
         }
         Delivered { outcomes: outcomes.into_iter().flatten().collect(), overall, handed }
+    }
+
+    /// Connections for all parts of a message that has several.
+    async fn reserve(&self, groups: &[(usize, Group)]) -> Vec<Option<Permit>> {
+        let relay = |(_, group): &(usize, Group)| match &group.route.target {
+            RouteTarget::Relay(relay) => Some(self.shared.relays.get(&group.route, relay)),
+            RouteTarget::Maildir(_) | RouteTarget::Discard => None,
+        };
+        relay::reserve(&groups.iter().map(relay).collect::<Vec<_>>()).await
     }
 
     /// Sends, when all are willing or it does not matter; else takes back.

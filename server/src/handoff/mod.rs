@@ -40,7 +40,7 @@ use self::metrics::VerificationLabel;
 pub use self::metrics::{Metrics, RouteKind};
 pub(crate) use self::preview::preview;
 pub use self::relay::Phase;
-use self::relay::{Ahead, Letter, Offer, Relays};
+use self::relay::{Ahead, Claim, Letter, Offer, Relays};
 pub use self::remembered::{
     Answer, DeliveredStore, Delivery as RememberedDelivery, InMemory, Parties, REMEMBERED_FOR,
 };
@@ -186,7 +186,7 @@ impl HandOff {
         let RouteTarget::Relay(relay) = &route.target else { return Outcome::Delivered };
         let relay = self.shared.relays.get(route, relay);
         let letter = Letter::inquiry(sender, parameters, recipient);
-        match relay.offer(hostname, &letter, Ahead::Reset).await {
+        match relay.offer(hostname, &letter, Ahead::Reset, Claim::Queued).await {
             Offer::Failed(outcome, phase) => {
                 if let Some(phase) = phase {
                     self.shared.metrics.count_failure(RouteKind::of(route), phase);

@@ -11,7 +11,7 @@ use postern_trace::Span;
 
 use super::handed::{self, Hop};
 use super::maildir::{self, MaildirError, Written};
-use super::relay::{Ahead, Letter, Offer, Offered, RelayRoute};
+use super::relay::{Ahead, Claim, Letter, Offer, Offered, Permit, RelayRoute};
 use super::{Delivery, HandOff, Mailing, Phase, RouteKind};
 use crate::message::Content;
 
@@ -31,12 +31,12 @@ pub(super) struct Part<'a> {
 }
 
 /// How much of the delivery a part may do on its own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug)]
 pub(super) enum Company {
     /// It is the only one.
     Alone,
-    /// Others have to agree first.
-    Others,
+    /// Others have to agree first; so connections were reserved for all before.
+    Others(Option<Permit>),
 }
 
 #[derive(Debug)]
@@ -105,13 +105,13 @@ impl HandOff {
         let content = content_for(relay, &mailing.content, &recipients, delivery.delivered_to);
         let count = recipients.len();
         let letter = Letter::new(&mailing.sender, &mailing.parameters, recipients, &content);
-        let ahead = match company {
-            Company::Alone => Ahead::Message(&content),
-            Company::Others => Ahead::Nothing,
+        let (ahead, claim) = match company {
+            Company::Alone => (Ahead::Message(&content), Claim::Queued),
+            Company::Others(permit) => (Ahead::Nothing, Claim::Reserved(permit)),
         };
         let verifies = relay.verify_recipients;
         let relay = self.shared.relays.get(&group.route, relay);
-        match relay.offer(&delivery.hostname, &letter, ahead).await {
+        match relay.offer(&delivery.hostname, &letter, ahead, claim).await {
             Offer::Answered(offered) => {
                 let answers = offered.answers().to_vec();
                 if verifies && offered.sender_accepted() {

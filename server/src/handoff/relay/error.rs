@@ -80,6 +80,9 @@ pub(crate) enum Fault {
     TimedOut(Duration),
     #[error("the connection was closed")]
     Closed,
+    /// Nor may the message wait for one: it has others meanwhile.
+    #[error("all connections are in use")]
+    AllInUse,
     #[error("{0}")]
     Io(io::Error),
     /// A reply that ends the conversation: a bad greeting, 421, a refused STARTTLS or AUTH.

@@ -42,14 +42,21 @@ struct Idle {
     since: Instant,
 }
 
+/// Leave to use one connection of a pool.
+#[derive(Debug)]
+pub(crate) struct Permit {
+    pool: Arc<HopPool>,
+    /// None for what a message needs beyond all connections of the pool, which it has.
+    share: Option<OwnedSemaphorePermit>,
+}
+
 /// A borrowed connection. Dropping it closes the connection; [`Lease::give_back`] keeps it.
 #[derive(Debug)]
 pub(super) struct Lease {
     pub(super) connection: Connection,
     /// How long it lay idle; none for a new one.
     pub(super) idled: Option<Duration>,
-    pool: Arc<HopPool>,
-    _permit: OwnedSemaphorePermit,
+    pub(super) permit: Permit,
 }
 
 /// Which connections will do.
@@ -81,44 +88,45 @@ impl HopPool {
         }
     }
 
-    /// Borrows a connection, idle or new; waits at most `limit` for one of the others to come free.
-    pub(super) async fn lease(
+    /// Leave to use a connection; waits at most `limit` for one of the others to come free.
+    pub(super) async fn permit(self: &Arc<Self>, limit: Duration) -> Result<Permit, HopError> {
+        let share = self.shares(1, limit).await?;
+        Ok(Permit { pool: Arc::clone(self), share: Some(share) })
+    }
+
+    /// Leave to use a connection, if there is one without waiting.
+    pub(super) fn permit_now(self: &Arc<Self>) -> Result<Permit, HopError> {
+        let share = Arc::clone(&self.permits).try_acquire_owned();
+        let share = share.map_err(|_| HopError::new(Phase::Pool, Fault::AllInUse))?;
+        Ok(Permit { pool: Arc::clone(self), share: Some(share) })
+    }
+
+    /// Leave to use so many connections, all of them at the same moment; waits at most `limit`.
+    ///
+    /// Whoever needs more than the pool may have gets the whole pool, and what is missing beside it: its
+    /// transactions are open at the same time and cannot share a connection, so waiting would not help.
+    pub(super) async fn permits(
         self: &Arc<Self>,
-        hostname: &Arc<str>,
-        freshness: Freshness,
+        count: usize,
         limit: Duration,
-    ) -> Result<Lease, HopError> {
-        let permit = match timeout(limit, Arc::clone(&self.permits).acquire_owned()).await {
-            Err(_) => return Err(HopError::new(Phase::Pool, Fault::TimedOut(limit))),
+    ) -> Result<Vec<Permit>, HopError> {
+        let most = self.most();
+        let mut shares = self.shares(u32::try_from(count).unwrap_or(most).min(most), limit).await?;
+        let permit = |_| Permit { pool: Arc::clone(self), share: shares.split(1) };
+        Ok((0..count).map(permit).collect())
+    }
+
+    async fn shares(&self, count: u32, limit: Duration) -> Result<OwnedSemaphorePermit, HopError> {
+        match timeout(limit, Arc::clone(&self.permits).acquire_many_owned(count)).await {
+            Err(_) => Err(HopError::new(Phase::Pool, Fault::TimedOut(limit))),
             // Nobody closes the semaphore.
-            Ok(Err(_)) => return Err(HopError::new(Phase::Pool, Fault::Closed)),
-            Ok(Ok(permit)) => permit,
-        };
-        if freshness == Freshness::Any {
-            while let Some(idle) = self.take_idle(hostname) {
-                let idled = idle.since.elapsed();
-                let mut connection = idle.connection;
-                if idled < self.limits.idle && connection.talk.is_quiet() {
-                    return Ok(Lease {
-                        connection,
-                        idled: Some(idled),
-                        pool: Arc::clone(self),
-                        _permit: permit,
-                    });
-                }
-                connection.talk.part();
-            }
+            Ok(Err(_)) => Err(HopError::new(Phase::Pool, Fault::Closed)),
+            Ok(Ok(shares)) => Ok(shares),
         }
-        match self.opener.open(&self.address, hostname).await {
-            Ok(connection) => {
-                *lock(&self.down_until) = None;
-                Ok(Lease { connection, idled: None, pool: Arc::clone(self), _permit: permit })
-            }
-            Err(error) => {
-                *lock(&self.down_until) = Some(Instant::now() + LAST_RESORT);
-                Err(error)
-            }
-        }
+    }
+
+    fn most(&self) -> u32 {
+        self.limits.max_connections.max(1)
     }
 
     /// Whether the address failed a moment ago.
@@ -154,6 +162,20 @@ impl HopPool {
         }
     }
 
+    /// Closes those that have been idle for longest until one more may be opened. Idle connections have no
+    /// permit: they stay while nobody needs their place, under whatever name we are known there.
+    fn make_room(&self) {
+        let most_idle = self.permits.available_permits();
+        let gone: Vec<Idle> = {
+            let mut idle = lock(&self.idle);
+            let excess = idle.list.len().saturating_sub(most_idle);
+            idle.list.drain(..excess).collect()
+        };
+        for idle in gone {
+            idle.connection.talk.part();
+        }
+    }
+
     fn take_idle(&self, hostname: &str) -> Option<Idle> {
         let mut idle = lock(&self.idle);
         let place = idle.list.iter().rposition(|idle| *idle.connection.hostname == *hostname)?;
@@ -176,11 +198,45 @@ impl HopPool {
     }
 }
 
+impl Permit {
+    /// Whether it is one of this pool.
+    pub(super) fn is_for(&self, pool: &Arc<HopPool>) -> bool {
+        Arc::ptr_eq(&self.pool, pool)
+    }
+
+    /// Borrows a connection, idle or new.
+    pub(super) async fn lease(self, hostname: &Arc<str>, freshness: Freshness) -> Result<Lease, HopError> {
+        let pool = &self.pool;
+        if freshness == Freshness::Any {
+            while let Some(idle) = pool.take_idle(hostname) {
+                let idled = idle.since.elapsed();
+                let mut connection = idle.connection;
+                if idled < pool.limits.idle && connection.talk.is_quiet() {
+                    return Ok(Lease { connection, idled: Some(idled), permit: self });
+                }
+                connection.talk.part();
+            }
+        }
+        pool.make_room();
+        match pool.opener.open(&pool.address, hostname).await {
+            Ok(connection) => {
+                *lock(&pool.down_until) = None;
+                Ok(Lease { connection, idled: None, permit: self })
+            }
+            Err(error) => {
+                *lock(&pool.down_until) = Some(Instant::now() + LAST_RESORT);
+                Err(error)
+            }
+        }
+    }
+}
+
 impl Lease {
-    /// Ends the loan. The connection is kept when another transaction may follow on it.
+    /// Ends the loan. The connection is kept when another transaction may follow on it, and the pool has a place
+    /// for it.
     pub(super) fn give_back(self) {
-        let Self { connection, pool, .. } = self;
-        if connection.is_reusable(&pool.limits) {
+        let Self { connection, permit: Permit { pool, share }, .. } = self;
+        if share.is_some() && connection.is_reusable(&pool.limits) {
             pool.keep(connection);
         } else {
             connection.talk.part();
@@ -189,7 +245,7 @@ impl Lease {
 
     /// The address that was connected to, for logs.
     pub(super) fn address(&self) -> &HopAddress {
-        self.pool.address()
+        self.permit.pool.address()
     }
 }
 

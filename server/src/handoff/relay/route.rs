@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use super::connect::Opener;
 use super::error::{HopError, Phase};
-use super::pool::{Freshness, HopPool, Lease};
+use super::pool::{Freshness, HopPool, Lease, Permit};
 use super::transaction::{Envelope, OfferError, Sent, Transaction};
 use super::wire::{Ahead, Letter};
 use crate::message::Content;
@@ -26,6 +26,16 @@ pub(crate) struct RelayRoute {
     pools: Vec<Arc<HopPool>>,
     /// Where the next message begins, when messages are spread.
     turn: AtomicUsize,
+}
+
+/// How a transaction comes by its connection.
+#[derive(Debug)]
+pub(crate) enum Claim {
+    /// It is the only one of its message, and waits while all are in use.
+    Queued,
+    /// Others of its message have theirs meanwhile, or will. Two messages that wait for what the other one has would
+    /// wait for ever, so it takes what was reserved for it, or what is free.
+    Reserved(Option<Permit>),
 }
 
 /// What came of putting an envelope to a route.
@@ -44,6 +54,13 @@ pub(crate) struct Offered {
     answers: Vec<Outcome>,
     sender_accepted: bool,
     sent: Sent,
+}
+
+/// A hop came to nothing.
+struct Failed {
+    offer: Offer,
+    /// The message may be put to another one.
+    may_retry: bool,
 }
 
 impl RelayRoute {
@@ -77,32 +94,61 @@ impl RelayRoute {
     ///
     /// Another hop is tried only while nothing has been said about the message: no connection, a bad
     /// greeting, 421, or a stale connection that broke at once. Any other answer is the route's answer.
-    pub(crate) async fn offer(&self, hostname: &Arc<str>, letter: &Letter<'_>, ahead: Ahead<'_>) -> Offer {
+    pub(crate) async fn offer(
+        &self,
+        hostname: &Arc<str>,
+        letter: &Letter<'_>,
+        ahead: Ahead<'_>,
+        claim: Claim,
+    ) -> Offer {
         let mut failure = Offer::Failed(Outcome::LOST, None);
-        for pool in self.in_order() {
-            let mut freshness = Freshness::Any;
-            loop {
-                let (error, may_retry, was_idle) =
-                    match pool.lease(hostname, freshness, self.pool_wait()).await {
-                        Err(error) => (error, true, false),
-                        Ok(lease) => {
-                            let was_idle = lease.idled.is_some();
-                            match self.offer_on(lease, letter, ahead).await {
-                                Ok(offer) => return offer,
-                                Err(OfferError { error, may_retry }) => (error, may_retry, was_idle),
-                            }
-                        }
-                    };
-                self.report(pool, &error);
-                failure = Offer::Failed(error.outcome(), Some(error.phase));
-                match may_retry {
-                    false => return failure,
-                    true if was_idle && error.looks_stale() => freshness = Freshness::New,
-                    true => break,
-                }
+        let (waits, mut reserved) = match claim {
+            Claim::Queued => (true, None),
+            Claim::Reserved(permit) => (false, permit),
+        };
+        for pool in self.in_order(reserved.as_ref()) {
+            let permit = match reserved.take_if(|permit| permit.is_for(pool)) {
+                Some(permit) => Ok(permit),
+                None if waits => pool.permit(self.pool_wait()).await,
+                None => pool.permit_now(),
+            };
+            let offered = match permit {
+                Ok(permit) => self.offer_at(pool, permit, hostname, letter, ahead).await,
+                Err(error) => Err(self.failed(pool, OfferError { error, may_retry: true })),
+            };
+            match offered {
+                Ok(offer) => return offer,
+                Err(Failed { offer, may_retry: false }) => return offer,
+                Err(Failed { offer, may_retry: true }) => failure = offer,
             }
         }
         failure
+    }
+
+    /// Puts an envelope to one hop, and once more on a new connection where an idle one was stale.
+    async fn offer_at(
+        &self,
+        pool: &HopPool,
+        permit: Permit,
+        hostname: &Arc<str>,
+        letter: &Letter<'_>,
+        ahead: Ahead<'_>,
+    ) -> Result<Offer, Failed> {
+        let (mut permit, mut freshness) = (permit, Freshness::Any);
+        loop {
+            let lease = permit.lease(hostname, freshness).await;
+            let lease = lease.map_err(|error| self.failed(pool, OfferError { error, may_retry: true }))?;
+            let was_idle = lease.idled.is_some();
+            match self.offer_on(lease, letter, ahead).await {
+                Ok(offer) => return Ok(offer),
+                // Its place among those that wait is not lost with the connection.
+                Err((error, same)) if error.may_retry && was_idle && error.error.looks_stale() => {
+                    self.report(pool, &error.error);
+                    (permit, freshness) = (same, Freshness::New);
+                }
+                Err((error, _)) => return Err(self.failed(pool, error)),
+            }
+        }
     }
 
     async fn offer_on(
@@ -110,15 +156,24 @@ impl RelayRoute {
         mut lease: Lease,
         letter: &Letter<'_>,
         ahead: Ahead<'_>,
-    ) -> Result<Offer, OfferError> {
+    ) -> Result<Offer, (OfferError, Permit)> {
         if let Err(refusal) = letter.fits(&lease.connection.offered, lease.connection.security) {
             lease.give_back();
             return Ok(Offer::Failed(Outcome::Refused(refusal), Some(Phase::Mail)));
         }
         let freshly_used = lease.idled.is_none_or(|idled| idled < FRESHLY_USED);
-        let Envelope { answers, sender_accepted, sent } =
-            self.transaction(&mut lease).offer(letter, ahead, freshly_used).await?;
-        Ok(Offer::Answered(Box::new(Offered { lease, answers, sender_accepted, sent })))
+        match self.transaction(&mut lease).offer(letter, ahead, freshly_used).await {
+            Ok(Envelope { answers, sender_accepted, sent }) => {
+                Ok(Offer::Answered(Box::new(Offered { lease, answers, sender_accepted, sent })))
+            }
+            Err(error) => Err((error, lease.permit)),
+        }
+    }
+
+    /// Tells of a failure, and says what it means.
+    fn failed(&self, pool: &HopPool, OfferError { error, may_retry }: OfferError) -> Failed {
+        self.report(pool, &error);
+        Failed { offer: Offer::Failed(error.outcome(), Some(error.phase)), may_retry }
     }
 
     /// Sends the message to the recipients that the hop accepted; says what became of each recipient, and the hop's
@@ -169,11 +224,18 @@ impl RelayRoute {
         }
     }
 
-    /// The hops, those that failed a moment ago last.
-    fn in_order(&self) -> impl Iterator<Item = &Arc<HopPool>> {
-        let first = match (self.relay.balance, self.pools.len()) {
-            (true, hops @ 2..) => self.turn.fetch_add(1, Ordering::Relaxed) % hops,
-            _ => 0,
+    /// The hop that a message is put to first.
+    pub(super) fn preferred(&self) -> Option<&Arc<HopPool>> {
+        self.in_order(None).next()
+    }
+
+    /// The hops, those that failed a moment ago last; in front the one where a connection is reserved.
+    fn in_order<'a>(&'a self, reserved: Option<&Permit>) -> impl Iterator<Item = &'a Arc<HopPool>> + use<'a> {
+        let at = reserved.and_then(|permit| self.pools.iter().position(|pool| permit.is_for(pool)));
+        let first = match (at, self.relay.balance, self.pools.len()) {
+            (Some(at), _, _) => at,
+            (None, true, hops @ 2..) => self.turn.fetch_add(1, Ordering::Relaxed) % hops,
+            (None, _, _) => 0,
         };
         let turned = self.pools.iter().cycle().skip(first).take(self.pools.len());
         let (down, up): (Vec<_>, Vec<_>) = turned.partition(|pool| pool.is_down());
@@ -181,7 +243,7 @@ impl RelayRoute {
     }
 
     /// As long as a command may take: beyond that the hop is as good as slow.
-    fn pool_wait(&self) -> Duration {
+    pub(super) fn pool_wait(&self) -> Duration {
         self.relay.timeouts.command
     }
 

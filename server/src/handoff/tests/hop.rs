@@ -6,7 +6,7 @@ use std::time::Duration;
 use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 
@@ -32,6 +32,8 @@ pub(super) enum Do {
     SayAndClose(&'static str),
     Close,
     Hang,
+    /// Says the reply when it is told to.
+    Await(Arc<Notify>, &'static str),
     /// Says the reply an octet at a time, with a pause behind each.
     Drip(&'static str, Duration),
 }
@@ -248,6 +250,10 @@ impl Talk {
                 Err(Over)
             }
             Some(Do::Close) => Err(Over),
+            Some(Do::Await(told, reply)) => {
+                told.notified().await;
+                wire.put(reply).await.map(|()| reply.starts_with(['2', '3']))
+            }
             Some(Do::Drip(reply, pause)) => {
                 // As with `Hang`; the clock jumps from pause to pause, so that the time-out of the other
                 // side comes in its turn.

@@ -6,6 +6,7 @@ mod hop;
 mod lmtp;
 mod pools;
 mod relaying;
+mod saturation;
 mod secrecy;
 mod smuggling;
 mod trouble;
