@@ -20,7 +20,7 @@ pub enum Phase {
     Announced,
     /// Listeners are closed; sessions without a transaction get 421, others when theirs ends.
     Closing,
-    /// Time is up: every session gets 421 now, whatever it is doing.
+    /// Time is up: every session that waits for its client gets 421 now, in a transaction too.
     Expired,
 }
 
@@ -163,8 +163,9 @@ impl Drop for InTransaction {
 /// For sessions without a transaction to take their 421 and go; with `LAST_WORDS` less than 5 s.
 const FAREWELL: Duration = Duration::from_secs(3);
 
-/// For sessions that are cut off to take theirs.
-const LAST_WORDS: Duration = Duration::from_secs(1);
+/// For sessions that are cut off to take theirs. It is more than a session gives its client to hang up, so that even
+/// those whose client stays tell of their transaction.
+const LAST_WORDS: Duration = Duration::from_millis(1500);
 
 #[cfg(test)]
 mod tests {
@@ -214,7 +215,7 @@ mod tests {
             tokio::join!(drain.run(TIMES, pending(), pending()), phases(drain.watch(), began));
         assert_eq!(cut_off, 1);
         assert_eq!(seen, [(Phase::Announced, 0), (Phase::Closing, 5), (Phase::Expired, 35)]);
-        assert_eq!(began.elapsed(), Duration::from_secs(36));
+        assert_eq!(began.elapsed(), Duration::from_secs(35) + LAST_WORDS);
     }
 
     #[tokio::test(start_paused = true)]

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use postern_tests::client::{Client, letter};
+use postern_tests::gate::Launch;
 use postern_tests::hop::{Hop, Protocol};
 use postern_tests::manifests::relay;
 use postern_tests::process::Signal;
@@ -42,5 +43,22 @@ fn a_transaction_in_hand_is_finished() -> Result<()> {
     assert_eq!(hop.copies("in-hand", "user@example.test"), 1);
     let status = site.gate.program().wait(Duration::from_secs(5))?;
     assert_eq!(status.code(), Some(0));
+    Ok(())
+}
+
+#[test]
+fn a_transaction_that_takes_too_long_is_told_421_and_leaves_its_log_line() -> Result<()> {
+    let hop = Hop::start(Protocol::Smtp)?;
+    let arguments = ["--drain-timeout=1s", "--log-format=json"].map(Into::into).to_vec();
+    let mut site =
+        Site::launch(&relay("hop", hop.address(), ""), &Launch { arguments, ..Launch::default() })?;
+    let mut client = Client::connect(site.address())?;
+    client.open("s@example.org", &["user@example.test"])?;
+    site.gate.program().signal(Signal::Terminate)?;
+    let farewell = client.reply()?;
+    ensure!(farewell.is("421 4.3.0"), "{farewell}");
+    site.gate.program().wait(Duration::from_secs(5))?;
+    let log = site.gate.program().log();
+    ensure!(log.contains("\"message\":\"transaction\"") && log.contains("\"verdict\":\"deferred\""), "{log}");
     Ok(())
 }

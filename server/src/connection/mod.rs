@@ -30,7 +30,7 @@ pub(crate) use self::answer::verify;
 pub(crate) use self::delivery::{mailing_of, mailings};
 use self::journal::Journal;
 use self::reception::{Incoming, Kept};
-use self::wire::{Filled, Wire};
+use self::wire::{Filled, Wait, Wire};
 use crate::accepted::Accepted;
 use crate::drain::InTransaction;
 use crate::filter::Panel;
@@ -256,8 +256,11 @@ impl Connection {
 
     /// Reads more; an event says why there is nothing more to read.
     async fn fill(&mut self, room: usize) -> io::Result<Option<Event>> {
-        let interruptible = !self.session.in_transaction();
-        Ok(match self.wire.fill(room, interruptible).await? {
+        let wait = match self.session.in_transaction() {
+            true => Wait::InTransaction,
+            false => Wait::BetweenTransactions,
+        };
+        Ok(match self.wire.fill(room, wait).await? {
             Filled::Some => None,
             Filled::Gone => return Err(io::ErrorKind::UnexpectedEof.into()),
             Filled::Idle => Some(Event::Idle),

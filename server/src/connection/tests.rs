@@ -9,8 +9,10 @@ use postern_core::policy::route::{Maildir, MaildirSegment, Route, RouteTarget, R
 use postern_core::policy::{InboundSession, Policy, StageRcpt};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
 
 use crate::accepted::{Accepted, Stream};
+use crate::drain::Times;
 use crate::gate::Gate;
 use crate::testing;
 
@@ -31,14 +33,18 @@ fn into_maildir(folder: &Path) -> Policy {
     }
 }
 
-/// A client of a gate with that policy, greeted.
+/// A client of a gate with that policy.
 async fn client(policy: Policy) -> TcpStream {
-    let gate = testing::gate(policy);
+    client_of(testing::gate(policy)).await.0
+}
+
+/// A client, and the session that serves it.
+async fn client_of(gate: Arc<Gate>) -> (TcpStream, JoinHandle<()>) {
     let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let client = TcpStream::connect(socket.local_addr().unwrap()).await.unwrap();
     let (stream, remote) = socket.accept().await.unwrap();
-    tokio::spawn(super::serve(accepted(&gate, stream, remote), gate));
-    client
+    let session = tokio::spawn(super::serve(accepted(&gate, stream, remote), gate));
+    (client, session)
 }
 
 fn accepted(gate: &Arc<Gate>, stream: TcpStream, remote: std::net::SocketAddr) -> Accepted {
@@ -133,4 +139,40 @@ async fn the_last_reply_reaches_a_client_that_has_sent_too_much() {
     client.write_all(&b"NOOP\r\n".repeat(10_000)).await.unwrap();
     let heard = converse(client, b"").await;
     assert_eq!(codes(&heard), ["220", "250", "452"], "{heard}");
+}
+
+/// Sends this, waits for so many replies, and lets the time for transactions run out.
+async fn cut_off(say: &str, replies: usize) -> (String, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let gate = testing::gate(into_maildir(folder.path()));
+    let (mut client, session) = client_of(Arc::clone(&gate)).await;
+    client.write_all(say.as_bytes()).await.unwrap();
+    let mut heard = String::new();
+    while codes(&heard).len() < replies {
+        let mut more = vec![0; 4096];
+        let octets = client.read(&mut more).await.unwrap();
+        heard.push_str(std::str::from_utf8(&more[..octets]).unwrap());
+    }
+    let at_once = Times { delay: Duration::ZERO, timeout: Duration::ZERO };
+    let gone = async {
+        heard.push_str(&converse(client, b"").await);
+        session.await.unwrap();
+    };
+    assert_eq!(gate.drain.run(at_once, gone, std::future::pending()).await, 1);
+    (heard, gate.metrics.encode().unwrap())
+}
+
+#[tokio::test]
+async fn a_transaction_whose_time_is_up_is_told_421_and_counted() {
+    let envelope = "EHLO client.example\r\nMAIL FROM:<a@example.net>\r\nRCPT TO:<b@example.org>\r\n";
+    let (heard, metrics) = cut_off(envelope, 4).await;
+    assert_eq!(codes(&heard), ["220", "250", "250", "250", "421"], "{heard}");
+    assert!(metrics.contains("transactions_total{verdict=\"abandoned\"} 1\n"), "{metrics}");
+}
+
+#[tokio::test]
+async fn a_message_whose_time_is_up_is_told_421() {
+    let half = "EHLO client.example\r\nMAIL FROM:<>\r\nRCPT TO:<b@example.org>\r\nDATA\r\nSubject: half\r\n";
+    let (heard, _) = cut_off(half, 5).await;
+    assert_eq!(codes(&heard), ["220", "250", "250", "250", "354", "421"], "{heard}");
 }

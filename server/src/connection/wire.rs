@@ -43,6 +43,15 @@ pub(super) enum Filled {
     Draining,
 }
 
+/// Where in a session a wait for octets is, which decides when the end of the server cuts it short.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wait {
+    /// Nothing is lost: as soon as the listeners are closed.
+    BetweenTransactions,
+    /// When the time for transactions is up.
+    InTransaction,
+}
+
 /// How long a client may take to read what we sent when the policy sets no limit.
 const PATIENCE: Duration = Duration::from_secs(300);
 
@@ -79,13 +88,19 @@ impl Wire {
         (self.received, self.sent)
     }
 
-    /// Sends what is gathered and waits for more octets. `interruptible`: the end of the server may
-    /// cut the wait short.
-    pub(super) async fn fill(&mut self, room: usize, interruptible: bool) -> io::Result<Filled> {
+    /// Sends what is gathered and waits for more octets.
+    pub(super) async fn fill(&mut self, room: usize, wait: Wait) -> io::Result<Filled> {
         self.flush().await?;
         // Between transactions, where a client may be silent for long, a session has no buffer. Within one the buffer
         // stays, unless it is larger than what is read next.
-        self.reader.release(if interruptible { 0 } else { room });
+        self.reader.release(match wait {
+            Wait::BetweenTransactions => 0,
+            Wait::InTransaction => room,
+        });
+        // A client that never pauses has no wait that could be cut short.
+        if *self.drain.borrow() >= Phase::Expired {
+            return Ok(Filled::Draining);
+        }
         if self.received > self.limits.transfer_limit {
             return Ok(Filled::Flooded);
         }
@@ -100,7 +115,7 @@ impl Wire {
             biased;
             read = stream.read_buf(&mut space) => Ok(read?),
             late = expiry.wait(&mut self.timer) => Err(late),
-            () = draining(&mut self.drain), if interruptible => Err(Filled::Draining),
+            () = draining(&mut self.drain, wait) => Err(Filled::Draining),
         };
         match outcome {
             Ok(0) => Ok(Filled::Gone),
@@ -134,7 +149,7 @@ impl Wire {
 
     /// Reads more in the middle of a message.
     pub(super) async fn more(&mut self, room: usize) -> io::Result<Option<Event>> {
-        Ok(match self.fill(room, false).await? {
+        Ok(match self.fill(room, Wait::InTransaction).await? {
             Filled::Some => None,
             Filled::Gone => return Err(io::ErrorKind::UnexpectedEof.into()),
             Filled::Idle => Some(Event::Idle),
@@ -253,7 +268,11 @@ impl Expiry {
     }
 }
 
-async fn draining(drain: &mut watch::Receiver<Phase>) {
+async fn draining(drain: &mut watch::Receiver<Phase>, wait: Wait) {
+    let end = match wait {
+        Wait::BetweenTransactions => Phase::Closing,
+        Wait::InTransaction => Phase::Expired,
+    };
     // A sender that is gone means that the process ends anyway.
-    let _ = drain.wait_for(|phase| *phase >= Phase::Closing).await;
+    let _ = drain.wait_for(|phase| *phase >= end).await;
 }
