@@ -33,7 +33,7 @@ pub(super) struct Journal {
     asked: Vec<Asked>,
     transactions: u64,
     accepted: u64,
-    /// The last refusal outside of a transaction.
+    /// The last refusal that no transaction tells of.
     refusal: Option<Reply>,
 }
 
@@ -123,16 +123,24 @@ impl Journal {
         }
     }
 
-    /// A reply goes out.
-    pub(super) fn replied(&mut self, stage: Option<Stage>, reply: &Reply) {
-        if reply.is_intermediate() {
-            return;
+    /// The replies to a command go out; mostly it is one.
+    pub(super) fn replied<'a>(
+        &mut self,
+        stage: Option<Stage>,
+        replies: impl Iterator<Item = &'a Reply> + Clone,
+    ) {
+        let replies = replies.filter(|reply| !reply.is_intermediate());
+        // A span has every attribute once, so it tells of the worst.
+        if let Some(worst) = replies.clone().max_by_key(|reply| reply.code()) {
+            describe_reply(&mut self.step, worst);
         }
-        describe_reply(&mut self.step, reply);
-        match &mut self.transaction {
-            Some(record) => record.replied(stage, reply),
-            None if !reply.is_positive() => self.refusal = Some(reply.clone()),
-            None => {}
+        for reply in replies {
+            match (stage, &mut self.transaction) {
+                (Some(stage), Some(record)) => record.replied(stage, reply),
+                // No command of the transaction was answered, though there may be one.
+                _ if !reply.is_positive() => self.refusal = Some(reply.clone()),
+                _ => {}
+            }
         }
     }
 

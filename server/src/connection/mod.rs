@@ -160,7 +160,7 @@ impl Connection {
                 Next::Command
             }
             Action::ReplyEach(replies) => {
-                replies.iter().for_each(|reply| self.reply(reply));
+                self.reply_all(replies.iter());
                 Next::Command
             }
             Action::Ask(question) => Next::Event(Event::Answer(self.answer(*question).await)),
@@ -190,8 +190,7 @@ impl Connection {
                 Next::End
             }
             Action::ReplyAndClose(reply, last) => {
-                self.reply(&reply);
-                self.reply(&last);
+                self.reply_all([&reply, &last].into_iter());
                 self.wire.close().await?;
                 Next::End
             }
@@ -201,9 +200,16 @@ impl Connection {
     }
 
     fn reply(&mut self, reply: &Reply) {
-        self.gate.metrics.replied(self.stage, reply);
-        self.journal.replied(self.stage, reply);
-        reply.write_to(self.wire.outgoing());
+        self.reply_all(std::iter::once(reply));
+    }
+
+    /// Answers one command with several replies.
+    fn reply_all<'a>(&mut self, replies: impl Iterator<Item = &'a Reply> + Clone) {
+        self.journal.replied(self.stage, replies.clone());
+        for reply in replies {
+            self.gate.metrics.replied(self.stage, reply);
+            reply.write_to(self.wire.outgoing());
+        }
     }
 
     async fn next_command(&mut self) -> io::Result<Event> {
@@ -232,13 +238,19 @@ impl Connection {
                         }
                     });
                 }
-                Line::TooLong => return Ok(Event::LineTooLong),
+                Line::TooLong => return Ok(self.no_command(Event::LineTooLong)),
                 Line::NeedMore => {}
             }
             if let Some(event) = self.fill(COMMAND_OCTETS).await? {
-                return Ok(event);
+                return Ok(self.no_command(event));
             }
         }
+    }
+
+    /// What comes in the place of a command: its reply has nothing to do with the stage of the last one.
+    fn no_command(&mut self, event: Event) -> Event {
+        self.stage = None;
+        event
     }
 
     async fn next_auth_line(&mut self) -> io::Result<Event> {

@@ -94,9 +94,9 @@ impl Record {
     }
 
     /// A command of the transaction was answered.
-    pub(super) fn replied(&mut self, stage: Option<Stage>, reply: &Reply) {
+    pub(super) fn replied(&mut self, stage: Stage, reply: &Reply) {
         match stage {
-            Some(Stage::Rcpt) => {
+            Stage::Rcpt => {
                 let code = reply.code();
                 self.recipients.extend(self.in_hand.take().map(|address| Recipient { address, code }));
                 match reply.is_positive() {
@@ -105,7 +105,7 @@ impl Record {
                 }
             }
             // The last one counts; of the replies of LMTP the worst.
-            Some(Stage::Data) if self.octets.is_some() || !reply.is_positive() => {
+            Stage::Data if self.octets.is_some() || !reply.is_positive() => {
                 if self.last.as_ref().is_none_or(|last| last.code() <= reply.code()) {
                     self.last = Some(reply.clone());
                 }
@@ -113,7 +113,7 @@ impl Record {
             }
             _ => {}
         }
-        if !reply.is_positive() && stage.is_some() {
+        if !reply.is_positive() {
             self.refusal = Some(reply.clone());
         }
     }

@@ -176,3 +176,22 @@ async fn a_message_whose_time_is_up_is_told_421() {
     let (heard, _) = cut_off(half, 5).await;
     assert_eq!(codes(&heard), ["220", "250", "250", "250", "354", "421"], "{heard}");
 }
+
+#[tokio::test]
+async fn what_comes_in_the_place_of_a_command_is_of_no_stage() {
+    let folder = tempfile::tempdir().unwrap();
+    let inbound = InboundSession {
+        timeout: Setting::constant(Some(Duration::from_millis(50))),
+        ..InboundSession::default()
+    };
+    let gate = testing::gate(Policy { inbound, ..into_maildir(folder.path()) });
+    let (client, session) = client_of(Arc::clone(&gate)).await;
+    let heard = converse(client, MESSAGE.as_bytes()).await;
+    session.await.unwrap();
+    assert_eq!(codes(&heard), ["220", "250", "250", "250", "354", "250", "221"], "{heard}");
+    let metrics = gate.metrics.encode().unwrap();
+    for (stage, count) in [("data", 1), ("other", 1)] {
+        let line = format!("replies_total{{stage=\"{stage}\",class=\"2xx\"}} {count}\n");
+        assert!(metrics.contains(&line), "{line} in {metrics}");
+    }
+}
