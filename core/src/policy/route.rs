@@ -56,10 +56,15 @@ pub struct Route {
 }
 
 impl Route {
-    /// Whether recipients are put to the next hop while the client waits for the reply to RCPT.
+    /// Whether the route is asked about recipients while the client waits for the reply to RCPT.
     #[must_use]
     pub fn verifies_recipients(&self) -> bool {
-        matches!(&self.target, RouteTarget::Relay(relay) if relay.verify_recipients)
+        match &self.target {
+            RouteTarget::Relay(relay) => relay.verify_recipients,
+            // Not every address makes a folder, and to know that costs nothing.
+            RouteTarget::Maildir(_) => true,
+            RouteTarget::Discard => false,
+        }
     }
 }
 

@@ -99,6 +99,17 @@ async fn a_pipelined_message_is_in_the_maildir_when_250_is_said() {
 }
 
 #[tokio::test]
+async fn a_recipient_that_makes_no_folder_is_refused_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let client = client(into_maildir(folder.path())).await;
+    // Each slash takes three octets of a name, which has 255 at most.
+    let unusable = format!("{}@{}example.org", "/".repeat(60), format!("{}.", "a".repeat(50)).repeat(2));
+    let message = MESSAGE.replace("DATA", &format!("RCPT TO:<{unusable}>\r\nDATA"));
+    let heard = converse(client, format!("{message}QUIT\r\n").as_bytes()).await;
+    assert_eq!(codes(&heard), ["220", "250", "250", "250", "550", "354", "250", "221"], "{heard}");
+}
+
+#[tokio::test]
 async fn octets_beyond_the_transfer_limit_are_not_executed() {
     let folder = tempfile::tempdir().unwrap();
     let inbound = InboundSession { transfer_limit: Setting::constant(12), ..InboundSession::default() };

@@ -380,6 +380,20 @@ async fn recipients_are_told_apart() {
 }
 
 #[tokio::test]
+async fn a_recipient_that_makes_no_folder_is_refused_at_rcpt() {
+    let policy = POLICY.replace(
+        "type: Relay, address: mx.example.org",
+        "type: Maildir, path: '/var/mail/{recipient}{recipient}'",
+    );
+    let outside = Outside::Stubbed(Stubs { spf: Some(CheckResult::Pass), ..Stubs::default() });
+    let unusable = format!("{}@example.org", "/".repeat(60));
+    let visit = visit("bob@sender.example", &["ann@example.org", &unusable]);
+    let course = load(&policy).unwrap().run(&visit, &outside).await.unwrap();
+    let [(_, first), (_, second)] = &course.outcome.recipients[..] else { panic!() };
+    assert!(first.starts_with("250") && second.starts_with("550 5.1.3"), "{:?}", course.outcome);
+}
+
+#[tokio::test]
 async fn a_session_about_what_the_policy_lacks_is_refused() {
     let simulator = load(POLICY).unwrap();
     let outside = Outside::Stubbed(Stubs::default());

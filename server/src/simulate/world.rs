@@ -4,8 +4,10 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
+use postern_core::envelope::Recipient;
 use postern_core::expr::{Lookup, LookupFailure, Value};
 use postern_core::policy::directory::Account;
+use postern_core::policy::route::{Route, RouteTarget};
 use postern_core::session::Session;
 use postern_core::session::check::SenderCheck;
 use postern_core::session::question::{
@@ -280,6 +282,18 @@ impl<'a> World<'a> {
     }
 
     async fn verify(&self, verify: &Verify) -> (Answer, Source) {
+        let is_here = |(_, route): &(Recipient, Arc<Route>)| matches!(route.target, RouteTarget::Maildir(_));
+        let (here, elsewhere) = verify.recipients.iter().cloned().partition(is_here);
+        // Nobody is asked whether an address makes a folder.
+        let here = Verify { recipients: here, ..verify.clone() };
+        let refusal = connection::verify(self.gate, &here).await;
+        match refusal.is_some() || elsewhere.is_empty() {
+            true => (Answer::Verified(refusal), Source::Here),
+            false => self.verify_elsewhere(&Verify { recipients: elsewhere, ..verify.clone() }).await,
+        }
+    }
+
+    async fn verify_elsewhere(&self, verify: &Verify) -> (Answer, Source) {
         let recipients = verify
             .recipients
             .iter()
