@@ -1,12 +1,13 @@
 //! The connection to the collector: one, kept open, one request at a time.
 
 use std::fmt::Display;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Incoming;
 use hyper::client::conn::{http1, http2};
-use hyper::header::{CONTENT_TYPE, HOST, HeaderMap, TE};
+use hyper::header::{CONTENT_TYPE, HOST, HeaderMap, RETRY_AFTER, TE};
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls_pki_types::ServerName;
@@ -14,7 +15,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::answer::rejected_spans;
+use super::answer::{rejected_spans, retry_delay};
 use super::queue::Batch;
 use super::request::{GRPC_PREFIX, Preamble};
 use super::tls;
@@ -33,8 +34,16 @@ pub(super) struct Collector {
 #[derive(Debug)]
 pub(super) struct Failure {
     pub(super) reason: String,
-    /// Whether it may be taken later (OTLP specification, "Failures").
-    pub(super) may_pass: bool,
+    pub(super) again: Again,
+}
+
+/// Whether a batch that was not taken may be taken later (OTLP specification, "Failures").
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Again {
+    Never,
+    Soon,
+    /// Not before the collector has had this time, as it said.
+    After(Duration),
 }
 
 #[derive(Debug)]
@@ -45,11 +54,11 @@ enum Connection {
 
 impl Failure {
     pub(super) fn for_good(reason: impl Display) -> Self {
-        Self { reason: reason.to_string(), may_pass: false }
+        Self { reason: reason.to_string(), again: Again::Never }
     }
 
     fn for_now(reason: impl Display) -> Self {
-        Self { reason: reason.to_string(), may_pass: true }
+        Self { reason: reason.to_string(), again: Again::Soon }
     }
 }
 
@@ -170,7 +179,7 @@ async fn read(protocol: Protocol, response: Response<Incoming>) -> Result<u64, F
     let body = body.to_bytes();
     if !status.is_success() {
         let reason = format!("HTTP status {status}");
-        return Err(if may_pass(status) { Failure::for_now(reason) } else { Failure::for_good(reason) });
+        return Err(Failure { reason, again: after_status(status, &head) });
     }
     match protocol {
         Protocol::Http => Ok(rejected_spans(&body)),
@@ -188,24 +197,67 @@ fn grpc_status(trailers: &HeaderMap) -> Result<(), Failure> {
         Some("0") => Ok(()),
         Some(code) => {
             let reason = format!("gRPC status {code}: {}", text("grpc-message").unwrap_or_default());
-            // CANCELLED, DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED, ABORTED, OUT_OF_RANGE, UNAVAILABLE, DATA_LOSS
-            let may_pass = ["1", "4", "8", "10", "11", "14", "15"].contains(&code);
-            Err(Failure { reason, may_pass })
+            let wanted = text(DETAILS).and_then(retry_delay);
+            let again = match (code, wanted) {
+                // CANCELLED, DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED, ABORTED, OUT_OF_RANGE, UNAVAILABLE, DATA_LOSS
+                ("1" | "4" | "8" | "10" | "11" | "14" | "15", Some(wanted)) => Again::After(wanted),
+                // What is used up comes back only where the collector says so.
+                ("1" | "4" | "10" | "11" | "14" | "15", None) => Again::Soon,
+                _ => Again::Never,
+            };
+            Err(Failure { reason, again })
         }
         None => Err(Failure::for_good("an answer without a gRPC status")),
     }
 }
 
-fn may_pass(status: StatusCode) -> bool {
-    matches!(
-        status,
+fn after_status(status: StatusCode, head: &HeaderMap) -> Again {
+    match status {
         StatusCode::TOO_MANY_REQUESTS
-            | StatusCode::BAD_GATEWAY
-            | StatusCode::SERVICE_UNAVAILABLE
-            | StatusCode::GATEWAY_TIMEOUT
-    )
+        | StatusCode::BAD_GATEWAY
+        | StatusCode::SERVICE_UNAVAILABLE
+        | StatusCode::GATEWAY_TIMEOUT => {
+            // Seconds. The other form, a date, no collector sends; without a clock in common it says little.
+            let seconds = head.get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.trim().parse().ok());
+            seconds.map_or(Again::Soon, |seconds| Again::After(Duration::from_secs(seconds)))
+        }
+        _ => Again::Never,
+    }
 }
 
 const GRPC_STATUS: &str = "grpc-status";
+const DETAILS: &str = "grpc-status-details-bin";
 /// Largest answer, octets: it says a number and a word.
 const LARGEST_ANSWER: usize = 64 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn head(fields: &[(&'static str, &'static str)]) -> HeaderMap {
+        let field =
+            |(name, value): &(&'static str, &'static str)| (name.parse().unwrap(), value.parse().unwrap());
+        fields.iter().map(field).collect()
+    }
+
+    #[test]
+    fn a_collector_says_when_it_wants_to_be_asked_again() {
+        let busy = StatusCode::SERVICE_UNAVAILABLE;
+        assert_eq!(after_status(busy, &head(&[("retry-after", "7")])), Again::After(Duration::from_secs(7)));
+        assert_eq!(after_status(busy, &head(&[("retry-after", "tomorrow")])), Again::Soon);
+        assert_eq!(after_status(StatusCode::BAD_REQUEST, &head(&[("retry-after", "7")])), Again::Never);
+    }
+
+    #[test]
+    fn what_is_used_up_is_asked_for_again_only_where_the_collector_says_so() {
+        // A `RetryInfo` of 2 s.
+        let delay = "CA4aMAoodHlwZS5nb29nbGVhcGlzLmNvbS9nb29nbGUucnBjLlJldHJ5SW5mbxIECgIIAg";
+        let again = |fields: &[_]| grpc_status(&head(fields)).map_err(|failure| failure.again);
+        assert_eq!(again(&[("grpc-status", "8")]), Err(Again::Never));
+        assert_eq!(again(&[("grpc-status", "14")]), Err(Again::Soon));
+        assert_eq!(again(&[("grpc-status", "3"), (DETAILS, delay)]), Err(Again::Never));
+        let wanted = Err(Again::After(Duration::from_secs(2)));
+        assert_eq!(again(&[("grpc-status", "8"), (DETAILS, delay)]), wanted);
+        assert_eq!(again(&[("grpc-status", "0")]), Ok(()));
+    }
+}

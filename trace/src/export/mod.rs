@@ -14,9 +14,9 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio::time::{Instant, sleep, timeout_at};
 
-use self::collector::{Collector, Failure};
+use self::collector::{Again, Collector, Failure};
 use self::queue::Batch;
 pub(crate) use self::queue::Queue;
 use crate::metrics::SpanMetrics;
@@ -71,11 +71,11 @@ impl Exporter {
     /// Sends batches until `end` is there, and then what is left, for as long as `farewell` lasts.
     pub(crate) async fn run(mut self, mut end: oneshot::Receiver<()>, farewell: Duration) {
         let shared = Arc::clone(&self.shared);
-        loop {
+        let deadline = loop {
             let batch = tokio::select! {
                 batch = shared.queue.batch() => batch,
                 // A sender that is gone ends it as well.
-                _ = &mut end => break,
+                _ = &mut end => break Instant::now() + farewell,
             };
             let spans = batch.spans;
             let metrics = self.metrics.clone();
@@ -84,12 +84,12 @@ impl Exporter {
                 () = &mut sending => continue,
                 _ = &mut end => {}
             }
-            if timeout(farewell, sending).await.is_err() {
+            let deadline = Instant::now() + farewell;
+            if timeout_at(deadline, sending).await.is_err() {
                 metrics.lost(spans);
             }
-            break;
-        }
-        let deadline = Instant::now() + farewell;
+            break deadline;
+        };
         while let Some(batch) = self.shared.queue.take() {
             self.patience = self.patience.min(deadline.saturating_duration_since(Instant::now()));
             self.send(batch).await;
@@ -105,10 +105,15 @@ impl Exporter {
                 Ok(Err(failure)) => failure,
                 Err(_) => break Failure::for_good("no answer in time"),
             };
-            if !failure.may_pass || Instant::now() + pause >= deadline {
+            let wait = match failure.again {
+                Again::Never => break failure,
+                Again::Soon => pause,
+                Again::After(wanted) => wanted.max(pause),
+            };
+            if Instant::now() + wait >= deadline {
                 break failure;
             }
-            sleep(pause).await;
+            sleep(wait).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
         };
         self.metrics.lost(batch.spans);

@@ -1,6 +1,7 @@
 //! Exporters against a listener that answers as a collector does.
 
 use std::io;
+use std::time::Duration;
 
 use prometheus_client::encoding::text;
 use prometheus_client::registry::Registry;
@@ -120,6 +121,34 @@ async fn a_collector_that_is_not_there_is_given_up_in_time() {
     exporter.run(ended, super::LONGEST_PAUSE).await;
     assert!(
         counted(&tracer).contains("trace_spans_total{outcome=\"ExportFailed\"} 1\n"),
+        "{}",
+        counted(&tracer)
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_farewell_is_one_span_of_time() {
+    // It accepts and says nothing.
+    let port = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = format!("http://{}", port.local_addr().unwrap());
+    let (tracer, exporter) = Tracer::new(settings(&[
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint),
+        ("OTEL_BSP_SCHEDULE_DELAY", "1"),
+        ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "1"),
+    ]));
+    for trace in 1..=3 {
+        drop(root(&tracer, trace));
+    }
+    let (end, ended) = oneshot::channel();
+    let farewell = super::LONGEST_PAUSE;
+    let exporting = tokio::spawn(exporter.run(ended, farewell));
+    let _connection = port.accept().await.unwrap();
+    let began = tokio::time::Instant::now();
+    end.send(()).unwrap_or_default();
+    exporting.await.unwrap();
+    assert!(began.elapsed() < farewell + Duration::from_millis(100), "{:?}", began.elapsed());
+    assert!(
+        counted(&tracer).contains("trace_spans_total{outcome=\"ExportFailed\"} 3\n"),
         "{}",
         counted(&tracer)
     );
