@@ -55,9 +55,12 @@ pub(crate) fn play(transcript: &Transcript, peer: &mut dyn Peer) -> Result<(), S
     for (line, step) in &transcript.steps {
         player.step(step).map_err(|what| format!("{file}:{line}: {what} ({})", transcript.title))?;
     }
-    match player.peer.unexpected() {
-        None => Ok(()),
-        Some(seen) => Err(format!("{}: nothing more was expected, but {seen:?}", transcript.place)),
+    if let Some(seen) = player.peer.unexpected() {
+        return Err(format!("{}: nothing more was expected, but {seen:?}", transcript.place));
+    }
+    match player.peer.handed() {
+        handed if handed.is_empty() => Ok(()),
+        handed => Err(format!("{}: also handed on are {:?}", transcript.place, brief(handed))),
     }
 }
 
