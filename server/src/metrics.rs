@@ -133,6 +133,12 @@ pub enum AuthOutcome {
     Throttled,
 }
 
+#[cfg(test)]
+impl AuthOutcome {
+    const ALL: [Self; 6] =
+        [Self::Accepted, Self::Wrong, Self::Expired, Self::Forbidden, Self::Unavailable, Self::Throttled];
+}
+
 /// How a reload ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
 pub enum ReloadOutcome {
@@ -552,5 +558,9 @@ mod tests {
             (cells.next().unwrap().trim_matches('`').to_owned(), cells.next().unwrap().to_owned())
         });
         assert_eq!(rows.collect::<BTreeMap<_, _>>(), shown(&metrics.encode().unwrap()));
+        let row = ours.lines().find(|line| line.starts_with("| `postern_authentications_total`")).unwrap();
+        for outcome in AuthOutcome::ALL {
+            assert!(row.contains(&format!("`{outcome:?}`")), "{outcome:?}");
+        }
     }
 }
