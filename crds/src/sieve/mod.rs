@@ -15,6 +15,7 @@ mod tests;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, LazyLock};
 
+use sha2::{Digest as _, Sha256};
 use sieve::compiler::{CompileError, ErrorType};
 use sieve::runtime::{RuntimeError, Variable};
 use sieve::{Compiler, Event, Input, Runtime, Sieve};
@@ -42,6 +43,8 @@ pub struct Script {
     pub includes: Vec<Include>,
     /// How many times as large as its largest value it can grow: values in one text, or values it keeps.
     pub growth: u64,
+    /// SHA-256 of its text.
+    pub digest: [u8; 32],
 }
 
 /// A script that another one includes.
@@ -87,7 +90,10 @@ pub fn compile(source: &str, require: Require) -> Result<Script, Vec<Finding>> {
     findings.extend(finding.filter(|new| findings.iter().all(|found| found.line != new.line)));
     findings.sort_by_key(|finding| (finding.line, finding.column));
     match compiled {
-        Ok(program) if findings.is_empty() => Ok(Script { program: Arc::new(program), includes, growth }),
+        Ok(program) if findings.is_empty() => {
+            let digest = Sha256::digest(source.as_bytes()).into();
+            Ok(Script { program: Arc::new(program), includes, growth, digest })
+        }
         _ => Err(findings),
     }
 }

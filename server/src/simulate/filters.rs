@@ -1,12 +1,16 @@
 //! The filters of a stage, asked or played.
 
+use std::collections::BTreeMap;
+
 use postern_core::deliberation::{FILTER_FAILED, Heard};
 use postern_core::envelope::Envelope;
+use postern_core::policy::Policy;
 use postern_core::policy::filter::Mode;
 use postern_core::session::Session;
 use postern_core::session::consult::{Call, Rule};
 use postern_core::session::question::{Consultation, Subject};
 use postern_core::verdict::{FilterKind, Ruling, Verdict};
+use postern_crds::sieve::Script;
 
 use super::handed;
 use super::recording::{Recorded, VerdictRecord, mail_words};
@@ -94,7 +98,7 @@ impl World<'_> {
             return (VerdictRecord::Failed(chain(&error)), Source::Policy);
         }
         let key = match self.outside {
-            Outside::Recorded(..) | Outside::Live(Some(_)) => Some(self.key(rule, case).await),
+            Outside::Recorded(..) | Outside::Live(Some(_)) => Some(self.key(call, rule, case).await),
             Outside::Stubbed(_) | Outside::Live(None) => None,
         };
         if let Some(played) = self.played(rule, call, case, key.as_deref()) {
@@ -140,7 +144,7 @@ impl World<'_> {
     }
 
     /// What a filter is shown of the client, the envelope and the message, each as those before it have left it.
-    async fn key(&self, rule: &Rule, case: &Case<'_>) -> String {
+    async fn key(&self, call: &Call, rule: &Rule, case: &Case<'_>) -> String {
         let session = case.session;
         let listener = self.visit.listener(session.policy()).map_or("-", |listener| &listener.name);
         let tls = if session.tls().is_some() { "yes" } else { "no" };
@@ -150,6 +154,17 @@ impl World<'_> {
             rule.cause(),
             case.stage.name()
         );
+        match call {
+            Call::Script(_) => key.push_str(&format!(" scripts={}", scripts(session.policy()))),
+            Call::Pipe(pipe) => {
+                key.push_str(&format!(" program={} arguments={:?}", pipe.command, pipe.arguments))
+            }
+            Call::Milter(_)
+            | Call::NoSuchScript(_)
+            | Call::SpamFilter(_)
+            | Call::Hook(_)
+            | Call::Undecided(_) => {}
+        }
         let Envelope { sender, parameters, recipients } = case.envelope;
         match case.subject {
             Subject::Nothing | Subject::Helo { .. } | Subject::Login { .. } => {}
@@ -168,6 +183,18 @@ impl World<'_> {
         }
         key
     }
+}
+
+/// The text of all scripts, because each may include any other.
+fn scripts(policy: &Policy) -> String {
+    let compiled = policy.filters.scripts.iter().filter_map(|(name, script)| {
+        let script = script.program.get::<Script>()?;
+        Some((name, script.digest))
+    });
+    let all: BTreeMap<_, _> = compiled.collect();
+    let together: Vec<u8> =
+        all.into_iter().flat_map(|(name, text)| [name.as_bytes(), b"\0", &text].concat()).collect();
+    digest(&together)
 }
 
 fn missing_script(call: &Call) -> Option<FilterFinding> {
