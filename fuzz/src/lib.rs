@@ -1,78 +1,42 @@
-//! What holds for every filter, whatever it answers: its changes do no more than it may ask for, and its replies
-//! are one reply.
+//! What is fuzzed: for each parser of a stranger's octets a function that takes any octets, and panics when a promise is broken.
+//!
+//! Two callers run them: libFuzzer (`engine`, by `fuzz/run`) with inputs of its own, and the tests with what is kept in `seeds`.
 
-use std::ops::RangeInclusive;
-use std::sync::Arc;
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a panic is what is looked for"
+)]
 
-use postern_core::message::draft::Draft;
-use postern_core::message::edit::Edit;
-use postern_core::message::header::Header;
-use postern_core::smtp::reply::Reply;
-use postern_core::verdict::{Modification, Stage, Verdict};
+pub mod edits;
+mod effects;
+pub mod expressions;
+pub mod hook_answers;
+pub mod lines;
+pub mod manifests;
+pub mod message_data;
+pub mod milter_frames;
+pub mod next_hop_replies;
+pub mod proxy_headers;
+pub mod rspamd_answers;
+pub mod sessions;
 
-/// The message that is changed.
-pub const MESSAGE: &[u8] =
-    b"From: a@example.org\r\nSubject: a\r\n b\r\nX-A: 1\r\nX-A: 2\r\nX-Spam: 1\r\nX-Spam: 2\r\n\r\nbody\r\n";
+/// Takes one input, and panics on a finding.
+pub type Run = fn(&[u8]);
 
-/// Codes of a refusal.
-pub const REFUSALS: &[RangeInclusive<u16>] = &[400..=599];
-
-/// Codes of replies that leave nothing open; a hook may say how a message is taken that it discards.
-pub const FINAL: &[RangeInclusive<u16>] = &[200..=299, 400..=599];
-
-/// The header of [`MESSAGE`].
-#[must_use]
-pub fn header() -> Header {
-    Header::parse(MESSAGE).expect("it is small")
-}
-
-/// Takes a verdict at its word; its reply has one of these codes.
-pub fn judge(verdict: Verdict, stage: Stage, codes: &[RangeInclusive<u16>]) {
-    match verdict {
-        Verdict::Pass(changes) => {
-            assert!(stage == Stage::Data || changes.is_empty(), "a change before Data");
-            apply(changes);
-        }
-        Verdict::Reject(reply) | Verdict::Defer(reply) | Verdict::Disconnect(Some(reply)) => {
-            assert!(codes.iter().any(|codes| codes.contains(&reply.code())), "{reply}");
-            check(&reply);
-        }
-        Verdict::Discard | Verdict::Disconnect(None) => {}
-    }
-}
-
-/// Nothing that is asked for makes more fields than it says.
-fn apply(changes: Vec<Modification>) {
-    let header = header();
-    let before = header.fields().len();
-    let mut draft = Draft::new(Arc::new(header), MESSAGE.len() as u64);
-    let edits: Vec<Edit> = changes
-        .into_iter()
-        .filter_map(|change| match change {
-            Modification::Edit(edit) => Some(edit),
-            _ => None,
-        })
-        .collect();
-    let new =
-        |edit: &&Edit| !matches!(edit, Edit::RemoveField { .. } | Edit::ReplaceBody(_) | Edit::NextFilter);
-    let most = before + edits.iter().filter(new).count();
-    draft.apply(edits).expect("only a whole new message has a header of its own");
-    let shown = draft.fields().count();
-    assert!(shown <= most, "{shown} fields of {most}");
-    let section = Header::parse(&draft.header_section()).expect("it is small");
-    assert_eq!(section.fields().len(), shown, "what is written is what was asked for");
-}
-
-/// One reply, and no line that could be taken for another reply.
-pub fn check(reply: &Reply) {
-    let mut wire = Vec::new();
-    reply.write_to(&mut wire);
-    let text = String::from_utf8(wire).expect("replies are text");
-    let lines: Vec<&str> = text.split_terminator("\r\n").collect();
-    let code = reply.code().to_string();
-    for (at, line) in lines.iter().enumerate() {
-        let separator = if at + 1 == lines.len() { ' ' } else { '-' };
-        assert!(line.starts_with(&format!("{code}{separator}")), "{text:?}");
-        assert!(!line.contains(['\r', '\n', '\0']), "{text:?}");
-    }
-}
+/// Every target by the name of its folder in `seeds` and of its program in `engine`.
+pub const TARGETS: [(&str, Run); 11] = [
+    ("edits", edits::run),
+    ("expressions", expressions::run),
+    ("hook_answers", hook_answers::run),
+    ("lines", lines::run),
+    ("manifests", manifests::run),
+    ("message_data", message_data::run),
+    ("milter_frames", milter_frames::run),
+    ("next_hop_replies", next_hop_replies::run),
+    ("proxy_headers", proxy_headers::run),
+    ("rspamd_answers", rspamd_answers::run),
+    ("sessions", sessions::run),
+];

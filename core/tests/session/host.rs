@@ -19,8 +19,8 @@ use postern_core::smtp::command::{Command, Utf8Addresses};
 use postern_core::smtp::reply::{EnhancedCode, Reply};
 use postern_core::verdict::Verdict;
 
-use crate::HARMLESS;
-use crate::policy::{account, listener};
+use super::HARMLESS;
+use super::policy::{account, listener};
 
 /// More questions than one decision can have.
 const MOST_QUESTIONS: usize = 100;

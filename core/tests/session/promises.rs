@@ -6,7 +6,7 @@ use postern_core::policy::listener::Protocol;
 use postern_core::session::event::Event;
 use postern_core::smtp::reply::Reply;
 
-use crate::host::{Course, Host};
+use super::host::{Course, Host};
 
 /// What happens next.
 #[derive(Debug, Clone)]

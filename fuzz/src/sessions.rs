@@ -1,7 +1,5 @@
 //! Whole sessions: whatever a client says and whatever the world answers, the session keeps its promises.
 
-#![no_main]
-
 #[path = "../../core/tests/session/host.rs"]
 mod host;
 #[path = "../../core/tests/session/policy.rs"]
@@ -9,7 +7,6 @@ mod policy;
 #[path = "../../core/tests/session/promises.rs"]
 mod promises;
 
-use libfuzzer_sys::fuzz_target;
 use postern_core::policy::listener::Protocol;
 use postern_core::policy::route::MixedRoutes;
 use postern_core::session::event::Event;
@@ -20,17 +17,24 @@ use self::promises::{Known, Next, check, play};
 /// Octets of chance below this bring no trouble.
 const HARMLESS: u8 = 247;
 
-fuzz_target!(|given: (bool, bool, Vec<u8>, &[u8])| {
-    let (lmtp, defer, mut chance, lines) = given;
-    chance.push(0);
-    let protocol = if lmtp { Protocol::Lmtp } else { Protocol::Smtp };
-    let routes = if defer { MixedRoutes::Defer } else { MixedRoutes::Fanout };
+const MOST_LINES: usize = 64;
+
+/// Runs one input.
+///
+/// Its first line is one octet for the sort of session and then octets of chance; the others are what the client says.
+pub fn run(octets: &[u8]) {
+    let Some((sort, octets)) = octets.split_first() else { return };
+    let (chance, lines) =
+        octets.split_at(octets.iter().position(|octet| *octet == b'\n').unwrap_or(octets.len()));
+    let protocol = if sort & 1 == 1 { Protocol::Lmtp } else { Protocol::Smtp };
+    let routes = if sort & 2 == 2 { MixedRoutes::Defer } else { MixedRoutes::Fanout };
+    let chance = [chance, &[0]].concat();
     let mut host = Host::new(policy::inquisitive(routes), protocol, chance);
     let mut known = Known::default();
     if host.event(Event::Connected).closed {
         return;
     }
-    for line in lines.split(|octet| *octet == b'\n').take(64) {
+    for line in lines.split(|octet| *octet == b'\n').skip(1).take(MOST_LINES) {
         let next = match line {
             b"\x01" => Next::LineTooLong,
             b"\x02" => Next::Idle,
@@ -45,4 +49,4 @@ fuzz_target!(|given: (bool, bool, Vec<u8>, &[u8])| {
         }
         assert_eq!(known.open, host.session.in_transaction(), "after {next:?}: {:?}", course.log);
     }
-});
+}

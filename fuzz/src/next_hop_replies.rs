@@ -1,15 +1,15 @@
 //! Replies of next hops: however they are cut, the same replies come out, within their bounds, and whatever a hop says
 //! is one reply to our client.
 
-#![no_main]
-
-use libfuzzer_sys::fuzz_target;
 use postern_core::handoff::Outcome;
 use postern_core::smtp::extensions::Extensions;
 use postern_core::smtp::next_hop_reply::{NextHopReplies, NextHopReplyError};
 use postern_core::smtp::reply::Reply;
 
-fuzz_target!(|octets: &[u8]| {
+use crate::effects;
+
+/// Runs one input.
+pub fn run(octets: &[u8]) {
     let Some((cut, octets)) = octets.split_first() else { return };
     let whole = replies(octets, octets.len().max(1));
     assert_eq!(whole, replies(octets, usize::from(*cut).max(1)), "cut into pieces of {cut}");
@@ -21,12 +21,12 @@ fuzz_target!(|octets: &[u8]| {
             outcome => {
                 let told = outcome.reply();
                 assert!(told.code() == 451 || told.is_permanent(), "{told}");
-                postern_fuzz::check(&told);
+                effects::check(&told);
             }
         }
         assert_ne!(Outcome::of_refusal(reply), Outcome::Delivered);
     }
-});
+}
 
 fn replies(octets: &[u8], piece: usize) -> (Vec<Reply>, Option<NextHopReplyError>) {
     let mut reader = NextHopReplies::new();

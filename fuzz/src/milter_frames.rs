@@ -1,10 +1,7 @@
 //! What milters send: whatever it is, an exchange ends or fails, and what it takes over does no more than one may ask for.
 
-#![no_main]
-
 use std::net::SocketAddr;
 
-use libfuzzer_sys::fuzz_target;
 use postern_core::envelope::{Envelope, Recipient};
 use postern_core::message::header::Header;
 use postern_core::milter::dialogue::Dialogue;
@@ -17,14 +14,16 @@ use postern_core::session::id::TraceId;
 use postern_core::smtp::address::{Address, ReversePath};
 use postern_core::smtp::parameters::RcptParameters;
 use postern_core::verdict::{Stage, Verdict};
-use postern_fuzz::{REFUSALS, header, judge};
+
+use crate::effects::{REFUSALS, header, judge};
 
 const STAGES: [Stage; 5] = [Stage::Connect, Stage::Ehlo, Stage::Mail, Stage::Rcpt, Stage::Data];
 
 /// Frames and changes larger than that are refused.
 const MOST: u32 = 4096;
 
-fuzz_target!(|octets: &[u8]| {
+/// Runs one input.
+pub fn run(octets: &[u8]) {
     // How the octets fall into reads, then the octets themselves.
     let Some((step, stream)) = octets.split_first() else { return };
     let mut reader = Stream { reader: FrameReader::new(MOST), rest: stream, step: usize::from(*step) + 1 };
@@ -44,7 +43,7 @@ fuzz_target!(|octets: &[u8]| {
             return;
         }
     }
-});
+}
 
 /// The octets, as a socket would bring them.
 struct Stream<'a> {
@@ -147,6 +146,7 @@ fn facts<'a>(stage: Stage, envelope: &'a Envelope, header: &'a Header) -> Facts<
         helo: (stage != Stage::Connect).then_some("client.example.org"),
         tls: None,
         login: None,
+        traceparent: None,
         transaction: (stage >= Stage::Mail).then_some(transaction),
     }
 }

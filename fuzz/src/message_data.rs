@@ -1,14 +1,12 @@
 //! Message data by DATA and by BDAT: however it is cut, the same message comes out, and only CRLF.CRLF ends one.
 
-#![no_main]
-
-use libfuzzer_sys::fuzz_target;
 use postern_core::smtp::bdat::ChunkReader;
 use postern_core::smtp::data::{DataReader, Progress};
 use postern_core::smtp::parameters::BodyType;
 use postern_core::smtp::stuffing::DotStuffer;
 
-fuzz_target!(|octets: &[u8]| {
+/// Runs one input.
+pub fn run(octets: &[u8]) {
     let Some((cut, octets)) = octets.split_first() else { return };
     let cut = usize::from(*cut).max(1);
     let (message, end) = data(octets, octets.len().max(1));
@@ -25,7 +23,7 @@ fuzz_target!(|octets: &[u8]| {
     assert_eq!(chunks, chunked(octets, octets.len().max(1), Some(BodyType::EightBitMime)));
     only_whole_line_ends(&chunks);
     assert_eq!(chunked(octets, cut, Some(BodyType::BinaryMime)), octets);
-});
+}
 
 /// The message, and where it ends.
 fn data(octets: &[u8], piece: usize) -> (Vec<u8>, Option<usize>) {

@@ -1,14 +1,11 @@
 //! PROXY headers: only whole ones are taken, of the octets that came nothing more, and no octet behind them matters.
 
-#![no_main]
-
 #[allow(dead_code, reason = "what reads them from a socket is not wanted here")]
 #[path = "../../server/src/listener/proxy.rs"]
 mod proxy;
 
-use libfuzzer_sys::fuzz_target;
-
-fuzz_target!(|octets: &[u8]| {
+/// Runs one input.
+pub fn run(octets: &[u8]) {
     if let Ok(Some((proxied, length))) = proxy::parse(octets) {
         assert!(length <= octets.len());
         let alone = proxy::parse(&octets[..length]).expect("it was understood with more behind it");
@@ -18,4 +15,4 @@ fuzz_target!(|octets: &[u8]| {
             assert!(matches!(beginning, Ok(None)), "{end} of {length} octets were enough: {beginning:?}");
         }
     }
-});
+}

@@ -1,11 +1,10 @@
 //! Folders of manifests: whatever they hold, there is a policy or there are faults, each with its place.
 
-#![no_main]
-
-use libfuzzer_sys::fuzz_target;
 use postern_crds::{LoadOptions, Origin, compile, read_yaml};
 
-fuzz_target!(|text: &str| {
+/// Runs one input.
+pub fn run(octets: &[u8]) {
+    let Ok(text) = str::from_utf8(octets) else { return };
     let (set, faults) = read_yaml("fuzz.yaml", text);
     for origin in [Origin::Folder, Origin::Cluster] {
         let outcome = compile(&set, faults.clone(), &LoadOptions { origin, ..LoadOptions::default() });
@@ -18,4 +17,4 @@ fuzz_target!(|text: &str| {
             assert!(is_faulty || outcome.policy.is_some(), "neither a policy nor a fault");
         }
     }
-});
+}
