@@ -176,3 +176,14 @@ fn an_answer_of_the_wrong_kind_never_opens_the_gate() {
     assert!(matches!(&action, Action::Reply(reply) if reply.code() == 451), "{action:?}");
     assert!(!host.session.in_transaction());
 }
+
+/// RFC 5321 section 4.1.1.1: whoever refuses an EHLO for its syntax stays in the state that he was in.
+#[test]
+fn a_greeting_that_is_no_command_leaves_the_transaction_open() {
+    let mut host = Host::new(inquisitive(MixedRoutes::Fanout), Protocol::Smtp, vec![1]);
+    host.event(Event::Connected);
+    assert_eq!(host.line("EHLO client.example.net").code(), 250);
+    assert_eq!(host.line("MAIL FROM:<bob@example.net>").code(), 250);
+    assert_eq!(host.line("EHLO client.example.net again").code(), 501);
+    assert!(host.session.in_transaction());
+}

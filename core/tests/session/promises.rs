@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use postern_core::policy::listener::Protocol;
 use postern_core::session::event::Event;
+use postern_core::smtp::command::{Command, Utf8Addresses, Verb};
 use postern_core::smtp::reply::Reply;
 
 use super::host::{Course, Host};
@@ -26,12 +27,14 @@ pub(crate) fn play(host: &mut Host, next: &Next) -> Course {
     }
 }
 
-fn is(next: &Next, verb: &str) -> bool {
-    matches!(next, Next::Line(line) if line.starts_with(verb))
+/// What is said, if it is a command: one that has no syntax changes nothing, whatever it begins with.
+fn verb(next: &Next) -> Option<Verb> {
+    let Next::Line(line) = next else { return None };
+    Command::parse(line.as_bytes(), Utf8Addresses::Allowed).ok().map(|command| command.verb())
 }
 
 fn is_greeting(next: &Next) -> bool {
-    ["EHLO", "HELO", "LHLO"].iter().any(|verb| is(next, verb))
+    matches!(verb(next), Some(Verb::Ehlo | Verb::Helo | Verb::Lhlo))
 }
 
 /// What a client knows of its transaction by the replies that it got.
@@ -46,14 +49,16 @@ impl Known {
     pub(crate) fn learn(&mut self, next: &Next, course: &Course) {
         let positive = course.replies.first().is_some_and(Reply::is_positive);
         match next {
-            next if is(next, "MAIL") && positive => {
+            next if verb(next) == Some(Verb::Mail) && positive => {
                 *self = Self { open: true, recipients: 0, discarded: course.discarded };
             }
-            next if is(next, "RCPT") && positive => {
+            next if verb(next) == Some(Verb::Rcpt) && positive => {
                 self.recipients += 1;
                 self.discarded |= course.discarded;
             }
-            next if is(next, "RSET") || course.received || course.secured => *self = Self::default(),
+            next if verb(next) == Some(Verb::Rset) || course.received || course.secured => {
+                *self = Self::default()
+            }
             // A verb of the other protocol is no command here, and ends nothing.
             next if is_greeting(next) && (positive || ![500, 502].contains(&course.code())) => {
                 *self = Self::default();
@@ -79,7 +84,7 @@ pub(crate) fn check(next: &Next, course: &Course, before: &Known, host: &Host, p
         return;
     }
     assert!(replies.iter().all(|reply| reply.code() != 421), "421 leaves the session open");
-    if course.received || is(next, "RSET") || course.secured {
+    if course.received || verb(next) == Some(Verb::Rset) || course.secured {
         assert!(!session.in_transaction());
     }
     if course.secured {
