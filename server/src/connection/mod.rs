@@ -213,6 +213,7 @@ impl Connection {
     }
 
     async fn next_command(&mut self) -> io::Result<Event> {
+        self.wire.flush_much().await?;
         loop {
             match self.wire.reader().next_line() {
                 Line::Whole(line) => {

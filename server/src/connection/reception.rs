@@ -9,7 +9,7 @@ use postern_core::smtp::bdat::ChunkReader;
 use postern_core::smtp::data::{DataReader, Progress};
 use postern_core::smtp::parameters::BodyType;
 
-use super::wire::{DATA_OCTETS, Wire};
+use super::wire::{FAST_OCTETS, SLOW_OCTETS, Wire};
 use crate::message::{MessageWriter, Refusal, Whole};
 
 /// A message that is being read.
@@ -67,7 +67,7 @@ impl Incoming {
                     self.keep().await;
                 }
             }
-            if let Some(event) = wire.more(DATA_OCTETS).await? {
+            if let Some(event) = wire.more(self.room(available)).await? {
                 return Ok(Some(event));
             }
         }
@@ -97,10 +97,22 @@ impl Incoming {
                     self.keep().await;
                 }
             }
-            if let Some(event) = wire.more(DATA_OCTETS).await? {
+            if let Some(event) = wire.more(self.room(available)).await? {
                 return Ok(Some(event));
             }
         }
+    }
+
+    /// How much to read next, when so much came last. Only a client that has a lot to say at once gets the large buffers: thousands of
+    /// slow ones in the middle of their messages would hold as much memory as all messages together may.
+    fn room(&mut self, last: usize) -> usize {
+        if last >= SLOW_OCTETS {
+            return FAST_OCTETS;
+        }
+        if self.block.capacity() > SLOW_OCTETS {
+            self.block = Vec::new();
+        }
+        SLOW_OCTETS
     }
 
     async fn keep(&mut self) {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use postern_core::expr::Setting;
 use postern_core::policy::route::{Maildir, MaildirSegment, Route, RouteTarget, Routes};
 use postern_core::policy::{InboundSession, Policy, StageRcpt};
+use socket2::SockRef;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
@@ -205,4 +206,31 @@ async fn what_comes_in_the_place_of_a_command_is_of_no_stage() {
         let line = format!("replies_total{{stage=\"{stage}\",class=\"2xx\"}} {count}\n");
         assert!(metrics.contains(&line), "{line} in {metrics}");
     }
+}
+
+#[tokio::test]
+async fn a_client_that_never_reads_is_not_answered_for_ever() {
+    const COMMANDS: usize = 400;
+    let folder = tempfile::tempdir().unwrap();
+    let inbound = InboundSession {
+        timeout: Setting::constant(Some(Duration::from_millis(50))),
+        ..InboundSession::default()
+    };
+    let gate = testing::gate(Policy { inbound, ..into_maildir(folder.path()) });
+    let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut client = TcpStream::connect(socket.local_addr().unwrap()).await.unwrap();
+    // The least that the kernel keeps for either side.
+    SockRef::from(&client).set_recv_buffer_size(1).unwrap();
+    let (stream, remote) = socket.accept().await.unwrap();
+    SockRef::from(&stream).set_send_buffer_size(1).unwrap();
+    // One read of the gate takes them all.
+    client.write_all(&b"EHLO a.b\r\n".repeat(COMMANDS)).await.unwrap();
+    super::serve(accepted(&gate, stream, remote), Arc::clone(&gate)).await;
+    let metrics = gate.metrics.encode().unwrap();
+    let replies: usize = metrics
+        .lines()
+        .filter(|line| line.starts_with("postern_replies_total"))
+        .filter_map(|line| line.rsplit(' ').next()?.parse::<usize>().ok())
+        .sum();
+    assert!((2..COMMANDS / 2).contains(&replies), "{replies} replies were made for nobody");
 }

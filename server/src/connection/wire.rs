@@ -140,7 +140,7 @@ impl Wire {
                 let taken = usize::try_from(octets).unwrap_or(usize::MAX).min(unread);
                 self.reader.consume(taken);
                 octets -= taken as u64;
-            } else if let Some(event) = self.more(DATA_OCTETS).await? {
+            } else if let Some(event) = self.more(SLOW_OCTETS).await? {
                 return Ok(Some(event));
             }
         }
@@ -157,6 +157,15 @@ impl Wire {
             Filled::Flooded => Some(Event::Flooded),
             Filled::Draining => Some(Event::Shutdown),
         })
+    }
+
+    /// Sends what is gathered once it is much, so that a client which pipelines and never reads is waited for before memory
+    /// has grown with its commands.
+    pub(super) async fn flush_much(&mut self) -> io::Result<()> {
+        if self.outgoing.len() < KEPT_OCTETS {
+            return Ok(());
+        }
+        self.flush().await
     }
 
     pub(super) async fn flush(&mut self) -> io::Result<()> {
@@ -228,10 +237,11 @@ const FAREWELL: Duration = Duration::from_secs(1);
 const FAREWELL_OCTETS: usize = 4096;
 const FAREWELL_READS: usize = 64;
 
-/// Room for reading message data.
-pub(super) const DATA_OCTETS: usize = 64 * 1024;
+/// Room for reading message data: what a usual message fits into, and for a client that has filled it.
+pub(super) const SLOW_OCTETS: usize = 16 * 1024;
+pub(super) const FAST_OCTETS: usize = 64 * 1024;
 
-/// A buffer for replies that grew beyond this is given back.
+/// So many octets of replies are sent before the next command is read; a buffer that grew beyond it is given back.
 const KEPT_OCTETS: usize = 4096;
 
 /// The moment at which a wait is over, and what it is over for.
