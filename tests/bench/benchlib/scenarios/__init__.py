@@ -3,7 +3,7 @@
 import importlib
 
 # In the order of the page.
-MODULES = ("relaying", "sender_authentication", "milter", "features", "throttle", "traces", "policies", "idle")
+MODULES = ("relaying", "sender_authentication", "milter", "features", "throttle", "traces", "policies", "idle", "load")
 
 
 def known():
