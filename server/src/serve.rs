@@ -9,6 +9,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use postern_trace::Tracer;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::thread::disable_transparent_huge_pages;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
@@ -51,6 +52,7 @@ pub enum ServeError {
 /// Only before the first connection is accepted.
 pub async fn serve<S: Source, H: Handler>(options: &Serve, source: S, handler: H) -> Result<(), ServeError> {
     raise_descriptor_limit();
+    decline_huge_pages();
     let mut signals = Signals::new().map_err(ServeError::Signals)?;
     let (tracer, tracing) = Tracer::from_env("postern", env!("CARGO_PKG_VERSION"));
     let admin = Admin::bind(options.admin).await?;
@@ -203,6 +205,15 @@ fn raise_descriptor_limit() {
     let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
     if let Err(error) = setrlimit(Resource::Nofile, raised) {
         tracing::warn!(%error, limit = ?limit.current, "the limit of open files could not be raised");
+    }
+}
+
+/// The allocator asks for huge pages, and one of them stays resident for as long as anything within it is in use: under
+/// mixed load a gate grew in steps to twice its size. In a pod memory is what ends the process; without huge
+/// pages a message costs some 4 % more processor time.
+fn decline_huge_pages() {
+    if let Err(error) = disable_transparent_huge_pages(true) {
+        tracing::warn!(%error, "memory may come in huge pages");
     }
 }
 

@@ -1,5 +1,6 @@
 //! Large messages: the gate's memory does not grow with them, and a small pod is never killed for them.
 
+use std::fs;
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::thread;
@@ -36,6 +37,16 @@ fn a_message_of_100_mb_leaves_memory_flat() -> Result<()> {
     let stored = hop.stored();
     let octets = stored.last().map_or(0, |stored| stored.octets);
     ensure!(octets > LARGE, "{octets} octets at the next hop");
+    Ok(())
+}
+
+#[test]
+fn memory_does_not_come_in_huge_pages() -> Result<()> {
+    let hop = Hop::start(Protocol::Smtp)?;
+    let mut site = Site::start(&relay("hop", hop.address(), ""))?;
+    let status = fs::read_to_string(format!("/proc/{}/status", site.gate.program().id()))?;
+    let said = status.lines().find_map(|line| line.strip_prefix("THP_enabled:"));
+    ensure!(said.is_none_or(|said| said.trim() == "0"), "{status}");
     Ok(())
 }
 
