@@ -7,9 +7,8 @@ use tracing_subscriber::field::RecordFields;
 use tracing_subscriber::fmt::FormatFields;
 use tracing_subscriber::fmt::format::Writer;
 
-/// `name=value` after the message, as the subscriber itself would write them but without colours, and for a fraction of
-/// the work, which every message costs. Control characters are escaped: nothing that a client or a next hop has said can
-/// begin a line of its own.
+/// `name=value` after the message, as the subscriber itself would write them but without colours. Control characters are
+/// escaped: nothing that a client or a next hop has said can begin a line of its own.
 pub(super) struct Plain;
 
 impl<'writer> FormatFields<'writer> for Plain {
