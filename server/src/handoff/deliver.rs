@@ -114,7 +114,7 @@ impl HandOff {
         let withheld = |mailing: &Mailing| vec![Outcome::Withheld; mailing.copies.len()];
         let mut outcomes: Vec<Vec<Outcome>> = delivery.mailings.iter().map(withheld).collect();
         // An LMTP client hears of each recipient and does not repeat those that went well.
-        if delivery.answers == Answers::PerRecipient {
+        if delivery.answers == Answers::PerRecipient || !self.shared.remembered.holds_anything().await {
             return outcomes;
         }
         let parties: Vec<Parties> = delivery.all_parties().collect();

@@ -34,6 +34,8 @@ pub struct Delivery {
 /// A store that cannot be reached answers as if it knew nothing: a copy too many is better than one too
 /// few.
 pub trait DeliveredStore: std::fmt::Debug + Send + Sync {
+    /// Whether anything is remembered at all. Mostly nothing is, and neither parties nor messages need be hashed.
+    fn holds_anything(&self) -> Answer<'_, bool>;
     /// The places of those parties of whom anything is known. Answered without the message, because most
     /// messages are sent once and need not be hashed then.
     fn knows<'a>(&'a self, parties: &'a [Parties]) -> Answer<'a, Vec<usize>>;
@@ -82,6 +84,11 @@ impl InMemory {
 }
 
 impl DeliveredStore for InMemory {
+    fn holds_anything(&self) -> Answer<'_, bool> {
+        let anything = self.with(|state| !state.ages.is_empty());
+        Box::pin(std::future::ready(anything))
+    }
+
     fn knows<'a>(&'a self, parties: &'a [Parties]) -> Answer<'a, Vec<usize>> {
         let known = self.with(|state| {
             let known = |parties: &Parties| state.by_parties.contains_key(parties);
@@ -148,12 +155,14 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_delivery_is_remembered_for_five_days() {
         let memory = InMemory::default();
+        assert!(!memory.holds_anything().await);
         memory.remember(&[delivery(1, 1)]).await;
+        assert!(memory.holds_anything().await);
         assert_eq!(memory.knows(&[[1; 32], [2; 32]]).await, [0]);
         assert!(memory.was_delivered(&delivery(1, 1)).await);
         assert!(!memory.was_delivered(&delivery(1, 2)).await, "another message is another delivery");
         tokio::time::advance(REMEMBERED_FOR).await;
-        assert!(memory.knows(&[[1; 32]]).await.is_empty());
+        assert!(!memory.holds_anything().await && memory.knows(&[[1; 32]]).await.is_empty());
     }
 
     #[tokio::test(start_paused = true)]

@@ -4,14 +4,24 @@ use super::Store;
 use crate::handoff::{Answer, DeliveredStore, Parties, RememberedDelivery};
 
 impl DeliveredStore for Store {
+    fn holds_anything(&self) -> Answer<'_, bool> {
+        Box::pin(async move {
+            if self.delivered.holds_anything().await {
+                return true;
+            }
+            match self.shared() {
+                Some(shared) => shared.holds_deliveries().await.unwrap_or(false),
+                None => false,
+            }
+        })
+    }
+
     fn knows<'a>(&'a self, parties: &'a [Parties]) -> Answer<'a, Vec<usize>> {
         Box::pin(async move {
             // What this process knows it knows, whether or not others have heard of it.
             let mut known = self.delivered.knows(parties).await;
-            if let Some(shared) = self.shared()
-                && let Some(elsewhere) = shared.knows_parties(parties).await
-            {
-                known.extend(elsewhere);
+            if let Some(shared) = self.shared() {
+                known.extend(shared.knows_parties(parties).await);
                 known.sort_unstable();
                 known.dedup();
             }

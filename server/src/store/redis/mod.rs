@@ -111,21 +111,9 @@ impl RedisStore {
         self.ask(|link| async move { link.run(&GREYLIST, &key, &[&delay, &expiry]).await }).await
     }
 
-    /// The places of those of whom anything is known.
-    pub(super) async fn knows_parties(&self, parties: &[Parties]) -> Option<Vec<usize>> {
-        if !self.anything_is_remembered().await? {
-            return Some(Vec::new());
-        }
-        let asked = parties.iter().enumerate().map(async |(place, parties)| {
-            let known = self.query(Cmd::exists(named("delivered", parties))).await;
-            known.unwrap_or(false).then_some(place)
-        });
-        Some(join_all(asked).await.into_iter().flatten().collect())
-    }
-
-    /// Mixed answers are rare, so mostly there is nothing to ask for. That there is nothing holds for a while: who
-    /// remembers something waits for as long before the client is told to try again.
-    async fn anything_is_remembered(&self) -> Option<bool> {
+    /// Whether any delivery is remembered. Mixed answers are rare, so mostly there is none. That there is none holds for
+    /// a while: who remembers something waits for as long before the client is told to try again.
+    pub(super) async fn holds_deliveries(&self) -> Option<bool> {
         let asked = Instant::now();
         if self.nothing_until().is_some_and(|end| asked < end) {
             return Some(false);
@@ -133,6 +121,15 @@ impl RedisStore {
         let anything: bool = self.query(Cmd::exists(ANYTHING)).await?;
         *self.nothing_until() = (!anything).then_some(asked + NOTHING_HOLDS_FOR);
         Some(anything)
+    }
+
+    /// The places of those of whom anything is known.
+    pub(super) async fn knows_parties(&self, parties: &[Parties]) -> Vec<usize> {
+        let asked = parties.iter().enumerate().map(async |(place, parties)| {
+            let known = self.query(Cmd::exists(named("delivered", parties))).await;
+            known.unwrap_or(false).then_some(place)
+        });
+        join_all(asked).await.into_iter().flatten().collect()
     }
 
     fn nothing_until(&self) -> MutexGuard<'_, Option<Instant>> {

@@ -38,6 +38,8 @@ from ..tls import Certificate
 ARMS = {"postern": Postern, "postfix": Postfix, "postfix-queue": PostfixWithQueue, "haraka": Haraka, "opensmtpd": OpenSmtpd,
         "ceiling": Ceiling}
 CLEAR_ONLY = {"opensmtpd"}
+# Only five connections may wait to be accepted there, so that a round is over before all are in: measured only when named.
+LEFT_OUT = {"opensmtpd"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,7 +79,8 @@ def main():
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cases", nargs="+", default=list(CASES), choices=list(CASES))
-    parser.add_argument("--arms", nargs="+", default=list(ARMS), choices=list(ARMS))
+    usual = [name for name in ARMS if name not in LEFT_OUT]
+    parser.add_argument("--arms", nargs="+", default=usual, choices=list(ARMS))
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--seconds", type=float, default=2.5, help="how long an arm accepts messages in one round")
     parser.add_argument("--messages", type=int, help="for each arm and round, instead of so many seconds")

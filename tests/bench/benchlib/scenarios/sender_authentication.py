@@ -42,8 +42,16 @@ cache answers of DNS; the others ask an authoritative server on loopback, whose 
 def main():
     arms = {"postern": Postern, "postfix": Postfix}
     options = measure.arguments(__doc__, arms)
+    with in_one_world(arms, options) as running:
+        results = measure.measure(running, options)
+    measure.report(results, options, SCENARIO)
+
+
+@contextlib.contextmanager
+def in_one_world(arms, options):
+    """The arms that are wanted, running beside one name server and sent one message; each is proved once it runs."""
     if os.geteuid() != 0:
-        raise SystemExit("a name server on port 53 and a mount namespace need root")
+        raise SystemExit("a name server on port 53 needs root")
     with contextlib.ExitStack() as stack:
         world = stack.enter_context(World(temporary(stack), options))
         running = {}
@@ -52,8 +60,7 @@ def main():
             arm.world = world
             running[name] = stack.enter_context(arm)
             arm.prove(options)
-        results = measure.measure(running, options)
-    measure.report(results, options, SCENARIO)
+        yield running
 
 
 class World:
