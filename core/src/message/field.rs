@@ -1,6 +1,6 @@
 //! One header field: as it is read, and how a new one is written (RFC 5322 section 2.2).
 
-use memchr::memchr2;
+use memchr::{memchr, memchr2};
 
 /// A field of a header section, as it stands in the message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,7 +90,12 @@ fn write_value(value: &[u8], out: &mut Vec<u8>) {
     let mut rest = value;
     loop {
         let (line, others) = first_line(rest);
-        line.split(|b| *b == 0).for_each(|run| out.extend_from_slice(run));
+        let mut line = line;
+        while let Some(nul) = memchr(0, line) {
+            out.extend_from_slice(line.get(..nul).unwrap_or_default());
+            line = line.get(nul + 1..).unwrap_or_default();
+        }
+        out.extend_from_slice(line);
         let Some(next) = others.iter().position(|b| !is_line_end(*b)) else { return };
         rest = others.get(next..).unwrap_or_default();
         let (carried, _) = first_line(rest);

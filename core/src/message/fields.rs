@@ -170,19 +170,45 @@ impl fmt::Display for DateTime {
         const MONTHS: [&str; 12] =
             ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
         let utc = Offset::UTC.to_datetime(self.0);
-        let name =
-            |names: &[&'static str], at: i8| usize::try_from(at).ok().and_then(|at| names.get(at).copied());
-        write!(
-            f,
-            "{}, {:02} {} {:04} {:02}:{:02}:{:02} +0000",
-            name(&DAYS, utc.weekday().to_sunday_zero_offset()).unwrap_or_default(),
-            utc.day(),
-            name(&MONTHS, utc.month() - 1).unwrap_or_default(),
-            utc.year(),
-            utc.hour(),
-            utc.minute(),
-            utc.second()
-        )
+        let name = |names: &[&'static str], at: i8| {
+            usize::try_from(at).ok().and_then(|at| names.get(at).copied()).unwrap_or_default()
+        };
+        let century = utc.year() / 100;
+        for part in [
+            name(&DAYS, utc.weekday().to_sunday_zero_offset()),
+            ", ",
+            TwoDigits::of(utc.day().into()).as_str(),
+            " ",
+            name(&MONTHS, utc.month() - 1),
+            " ",
+            TwoDigits::of(century).as_str(),
+            TwoDigits::of(utc.year() - century * 100).as_str(),
+            " ",
+            TwoDigits::of(utc.hour().into()).as_str(),
+            ":",
+            TwoDigits::of(utc.minute().into()).as_str(),
+            ":",
+            TwoDigits::of(utc.second().into()).as_str(),
+            " +0000",
+        ] {
+            f.write_str(part)?;
+        }
+        Ok(())
+    }
+}
+
+/// A number from 0 to 99 in two digits; every message has a dozen, and padding by the formatter costs more than
+/// all the rest of a date.
+struct TwoDigits([u8; 2]);
+
+impl TwoDigits {
+    fn of(number: i16) -> Self {
+        let digit = |value: i16| b'0' + value.rem_euclid(10) as u8;
+        Self([digit(number / 10), digit(number)])
+    }
+
+    fn as_str(&self) -> &str {
+        str::from_utf8(&self.0).unwrap_or_default()
     }
 }
 
@@ -200,11 +226,11 @@ impl fmt::Display for Literal {
 
 /// What a domain or a literal may hold, up to the 255 octets of a domain; `otherwise` when nothing is left.
 pub(super) fn host<'a>(name: &'a str, otherwise: &'static str) -> Cow<'a, str> {
-    let allowed = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ':' | '[' | ']');
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_' | b':' | b'[' | b']');
     // Most names need nothing taken out.
-    let host = match name.len() <= 255 && name.chars().all(|c| allowed(&c)) {
+    let host = match name.len() <= 255 && name.bytes().all(allowed) {
         true => Cow::Borrowed(name),
-        false => name.chars().filter(allowed).take(255).collect(),
+        false => name.bytes().filter(|b| allowed(*b)).take(255).map(char::from).collect(),
     };
     if host.is_empty() { Cow::Borrowed(otherwise) } else { host }
 }

@@ -5,6 +5,8 @@
 
 use memchr::memchr2;
 
+use super::plain_run::{BLOCK, PlainRun};
+
 /// Reads one message after DATA: finds its end, takes the dots out and makes every line end CRLF.
 ///
 /// What comes out holds no CR and no LF outside a CRLF, so that no later reader can see other lines in
@@ -53,6 +55,8 @@ impl DataReader {
     pub fn push(&mut self, input: &[u8], out: &mut Vec<u8>) -> Progress {
         // Octets from `run` to `at` need no change and are copied together.
         let (mut run, mut at) = (0, 0);
+        // Up to here lines are to be looked at one by one.
+        let mut troubled = 0;
         let copy = |run: usize, at: usize, out: &mut Vec<u8>| {
             out.extend_from_slice(input.get(run..at).unwrap_or_default());
         };
@@ -65,6 +69,14 @@ impl DataReader {
                     self.state = State::Dot;
                 }
                 (State::LineStart, _) => self.state = State::Text,
+                (State::Text, _) if at >= troubled => {
+                    let plain = PlainRun::of(input.get(at..).unwrap_or_default());
+                    at += plain.octets;
+                    troubled = at + BLOCK;
+                    if plain.ends_line {
+                        self.state = State::LineStart;
+                    }
+                }
                 (State::Text, _) => {
                     let fresh = input.get(at..).unwrap_or_default();
                     let Some(end) = memchr2(b'\r', b'\n', fresh).map(|end| at + end) else { break };
@@ -252,7 +264,20 @@ mod tests {
         proptest::collection::vec(octet, 0..60)
     }
 
+    /// Whole blocks of text with line ends of all sorts in between.
+    fn long() -> impl Strategy<Value = Vec<u8>> {
+        let lines = (1usize..200, 1usize..20)
+            .prop_map(|(length, count)| [&vec![b'a'; length], &b"\r\n"[..]].concat().repeat(count));
+        proptest::collection::vec(prop_oneof![2 => lines, 1 => octets()], 1..6)
+            .prop_map(|parts| parts.concat())
+    }
+
     proptest! {
+        #[test]
+        fn whole_blocks_are_read_as_single_octets_are(input in long()) {
+            prop_assert_eq!(read(&input, &[usize::MAX / 2]), read(&input, &[1]));
+        }
+
         #[test]
         fn any_chunking_gives_the_same_message(input in octets(), sizes in proptest::collection::vec(1usize..20, 1..6)) {
             prop_assert_eq!(read(&input, &[usize::MAX / 2]), read(&input, &sizes));

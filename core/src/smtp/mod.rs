@@ -13,6 +13,7 @@ pub mod parameter_text;
 mod parameter_values;
 pub mod parameters;
 mod path;
+mod plain_run;
 mod replies;
 pub mod reply;
 pub mod stuffing;

@@ -219,14 +219,13 @@ impl Reply {
 impl fmt::Display for Reply {
     /// For logs and traces: codes and text, line breaks as ` / `.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.code)?;
-        if let Some(enhanced) = self.enhanced {
-            write!(f, " {enhanced}")?;
-        }
-        for (at, line) in self.text.split('\n').enumerate() {
-            write!(f, "{}{line}", if at == 0 { " " } else { " / " })?;
-        }
-        Ok(())
+        f.write_str(Prefix::new(self.code, self.enhanced).as_str())?;
+        let mut lines = self.text.split('\n');
+        f.write_str(lines.next().unwrap_or_default())?;
+        lines.try_for_each(|line| {
+            f.write_str(" / ")?;
+            f.write_str(line)
+        })
     }
 }
 
@@ -334,6 +333,10 @@ impl Prefix {
 
     fn as_bytes(&self) -> &[u8] {
         self.octets.get(..self.used).unwrap_or_default()
+    }
+
+    fn as_str(&self) -> &str {
+        str::from_utf8(self.as_bytes()).unwrap_or_default()
     }
 }
 

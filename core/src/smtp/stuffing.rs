@@ -2,6 +2,8 @@
 
 use memchr::memchr2;
 
+use super::plain_run::{BLOCK, PlainRun};
+
 /// Writes one message for DATA: doubles the dots that begin lines, and ends it with CRLF `.` CRLF.
 ///
 /// What comes out holds no CR and no LF outside a CRLF, whatever went in, and CRLF `.` CRLF only at its
@@ -36,6 +38,8 @@ impl DotStuffer {
     pub fn push<'a>(&mut self, input: &'a [u8], mut sink: impl FnMut(&'a [u8])) {
         // Octets from `run` to `at` need no change and are handed on together.
         let (mut run, mut at) = (0, 0);
+        // Up to here lines are to be looked at one by one.
+        let mut troubled = 0;
         let mut flush = |run: usize, at: usize, end: &'static [u8]| {
             for slice in [input.get(run..at).unwrap_or_default(), end] {
                 if !slice.is_empty() {
@@ -51,6 +55,14 @@ impl DotStuffer {
                         run = at;
                     }
                     self.state = State::Text;
+                }
+                State::Text if at >= troubled => {
+                    let plain = PlainRun::of(input.get(at..).unwrap_or_default());
+                    at += plain.octets;
+                    troubled = at + BLOCK;
+                    if plain.ends_line {
+                        self.state = State::LineStart;
+                    }
                 }
                 State::Text => {
                     let fresh = input.get(at..).unwrap_or_default();
@@ -161,6 +173,17 @@ mod tests {
             prop_assert_eq!(reader.push(&wire, &mut out), Progress::Done(wire.len()));
             prop_assert_eq!(out, message.as_bytes());
             prop_assert!(!reader.saw_bare_line_end());
+        }
+
+        #[test]
+        fn whole_blocks_are_written_as_single_octets_are(
+            parts in proptest::collection::vec(prop_oneof![
+                2 => (1usize..200, 1usize..20).prop_map(|(length, count)| format!("{}\r\n", "a".repeat(length)).repeat(count)),
+                1 => "[\r\n.a]{0,9}",
+            ], 1..6),
+        ) {
+            let input = parts.concat();
+            prop_assert_eq!(write(input.as_bytes(), usize::MAX), write(input.as_bytes(), 1));
         }
 
         #[test]

@@ -256,7 +256,10 @@ pub(super) struct List<'a, T>(pub(super) &'a [T]);
 impl<T: fmt::Display> fmt::Display for List<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (at, item) in self.0.iter().enumerate() {
-            write!(f, "{}{item}", if at == 0 { "" } else { "; " })?;
+            if at > 0 {
+                f.write_str("; ")?;
+            }
+            item.fmt(f)?;
         }
         Ok(())
     }

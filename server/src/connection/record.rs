@@ -199,7 +199,7 @@ impl Record {
 impl fmt::Display for Recipient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.code {
-            250..=259 => write!(f, "{}", self.address),
+            250..=259 => f.write_str(&self.address),
             code => write!(f, "{} ({code})", self.address),
         }
     }

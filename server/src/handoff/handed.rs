@@ -33,7 +33,7 @@ pub(crate) struct Hop {
 impl fmt::Display for Handed {
     /// `inside (192.0.2.1:25) for 2: 250 2.0.0 Ok: queued as 4F1 in 1.2ms`
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.route)?;
+        f.write_str(&self.route)?;
         if let Some(hop) = &self.hop {
             write!(f, " ({})", hop.peer)?;
         }

@@ -12,73 +12,98 @@ use tracing_subscriber::fmt::format::Writer;
 pub(super) struct Plain;
 
 impl<'writer> FormatFields<'writer> for Plain {
-    fn format_fields<R: RecordFields>(&self, writer: Writer<'writer>, fields: R) -> fmt::Result {
-        let mut visitor = Visitor { out: Visible(writer), is_first: true, outcome: Ok(()) };
+    fn format_fields<R: RecordFields>(&self, mut out: Writer<'writer>, fields: R) -> fmt::Result {
+        // One text of all, because what stands behind a writer is asked anew for each piece.
+        let mut visitor =
+            Visitor { text: String::with_capacity(USUAL_OCTETS), is_first: true, outcome: Ok(()) };
         fields.record(&mut visitor);
-        visitor.outcome
+        visitor.outcome?;
+        match is_visible(&visitor.text) {
+            true => out.write_str(&visitor.text),
+            false => write_visibly(&visitor.text, &mut out),
+        }
     }
 }
 
-struct Visitor<'writer> {
-    out: Visible<Writer<'writer>>,
+/// Room for the fields of a line; few need more.
+const USUAL_OCTETS: usize = 1024;
+
+struct Visitor {
+    text: String,
     is_first: bool,
     outcome: fmt::Result,
 }
 
-impl<'writer> Visitor<'writer> {
-    fn put(&mut self, field: &Field, value: impl FnOnce(&mut Visible<Writer<'writer>>) -> fmt::Result) {
-        if self.outcome.is_ok() {
-            self.outcome = self.name(field).and_then(|()| value(&mut self.out));
+impl Visitor {
+    fn name(&mut self, field: &Field) {
+        if !std::mem::take(&mut self.is_first) {
+            self.text.push(' ');
+        }
+        if !is_message(field) {
+            self.text.push_str(field.name());
+            self.text.push('=');
         }
     }
 
-    fn name(&mut self, field: &Field) -> fmt::Result {
-        if !std::mem::take(&mut self.is_first) {
-            self.out.write_char(' ')?;
-        }
-        if is_message(field) {
-            return Ok(());
-        }
-        self.out.write_str(field.name())?;
-        self.out.write_char('=')
+    fn value(&mut self, value: fmt::Arguments<'_>) {
+        self.outcome = self.outcome.and_then(|()| self.text.write_fmt(value));
     }
 }
 
-impl Visit for Visitor<'_> {
+impl Visit for Visitor {
     fn record_str(&mut self, field: &Field, value: &str) {
-        self.put(
-            field,
-            |out| if is_message(field) { out.write_str(value) } else { write!(out, "{value:?}") },
-        );
+        self.name(field);
+        if is_message(field) {
+            self.text.push_str(value);
+        } else if value.bytes().all(needs_no_escape) {
+            self.text.extend(["\"", value, "\""]);
+        } else {
+            self.value(format_args!("{value:?}"));
+        }
     }
 
     fn record_u64(&mut self, field: &Field, value: u64) {
-        self.put(field, |out| write!(out, "{value}"));
+        self.name(field);
+        self.value(format_args!("{value}"));
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-        self.put(field, |out| write!(out, "{value:?}"));
+        self.name(field);
+        self.value(format_args!("{value:?}"));
     }
+}
+
+/// In the form of Rust's string literals.
+const fn needs_no_escape(octet: u8) -> bool {
+    matches!(octet, b' '..=b'~') && !matches!(octet, b'"' | b'\\')
 }
 
 fn is_message(field: &Field) -> bool {
     field.name() == "message"
 }
 
-/// Escapes control characters.
-struct Visible<W>(W);
+/// Whether no control character is in it.
+fn is_visible(text: &str) -> bool {
+    // Without a branch, so that the compiler makes vector instructions of it. The later control characters are C2 80 to
+    // C2 9F, and no text ends with C2.
+    let is_control =
+        |octet: u8, next: u8| (octet < b' ') | (octet == 0x7f) | ((octet == 0xc2) & (next < 0xa0));
+    let octets = text.as_bytes();
+    let pairs = octets.iter().zip(octets.get(1..).unwrap_or_default());
+    !pairs.fold(octets.last().is_some_and(|last| is_control(*last, 0)), |found, (octet, next)| {
+        found | is_control(*octet, *next)
+    })
+}
 
-impl<W: Write> Write for Visible<W> {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        let is_plain = |octet: u8| octet >= b' ' && octet.is_ascii() && octet != 0x7f;
-        if text.bytes().all(is_plain) {
-            return self.0.write_str(text);
-        }
-        text.chars().try_for_each(|character| match character.is_control() {
-            true => write!(self.0, "{}", character.escape_default()),
-            false => self.0.write_char(character),
-        })
+/// Escapes control characters.
+fn write_visibly(text: &str, out: &mut impl Write) -> fmt::Result {
+    let mut written = 0;
+    for (at, character) in text.char_indices().filter(|(_, character)| character.is_control()) {
+        out.write_str(text.get(written..at).unwrap_or_default())?;
+        write!(out, "{}", character.escape_default())?;
+        written = at + character.len_utf8();
     }
+    out.write_str(text.get(written..).unwrap_or_default())
 }
 
 #[cfg(test)]
@@ -87,8 +112,19 @@ mod tests {
 
     #[test]
     fn control_characters_are_shown_and_everything_else_is_left() {
-        let mut visible = Visible(String::new());
-        visible.write_str("550 5.1.1 gr\u{fc}n\r\nINFO session\u{1b}[31m\u{9b}\u{7f}").unwrap();
-        assert_eq!(visible.0, "550 5.1.1 gr\u{fc}n\\r\\nINFO session\\u{1b}[31m\\u{9b}\\u{7f}");
+        let (said, mut visible) =
+            ("550 5.1.1 gr\u{fc}n\r\nINFO session\u{1b}[31m\u{9b}\u{7f}", String::new());
+        write_visibly(said, &mut visible).unwrap();
+        assert_eq!(visible, "550 5.1.1 gr\u{fc}n\\r\\nINFO session\\u{1b}[31m\\u{9b}\\u{7f}");
+    }
+
+    #[test]
+    fn only_control_characters_cost_a_second_look() {
+        for shown in ["", "250 2.0.0 Ok ~", "in 1.2\u{b5}s", "gr\u{fc}n \u{a0}"] {
+            assert!(is_visible(shown), "{shown:?}");
+        }
+        for hidden in ["\n", "a\r", "\tb", "\u{7f}", "a\u{80}", "a\u{9f}b", "\0"] {
+            assert!(!is_visible(hidden) && !is_visible(&format!("a{hidden}b")), "{hidden:?}");
+        }
     }
 }
