@@ -15,7 +15,7 @@ use postern_server::serve::ServeError;
 use postern_server::simulate::PolicyError;
 use postern_server::simulate::command::{BAD_INPUT, Simulate, SimulateError};
 use postern_server::{connection, policy_diff, policy_test, probe, serve, simulate};
-use postern_trace::lines::{self, Form};
+use postern_trace::lines::{self, Form, Log};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -40,7 +40,7 @@ fn main() -> ExitCode {
 }
 
 fn run(options: &Serve) -> anyhow::Result<ExitCode> {
-    log_to_stderr(options.log_format);
+    let log = log_to_stderr(options.log_format)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("no runtime")?;
     let source = Folder::new(options.config.clone(), options.pipe_dir.clone());
     let source = match options.origin {
@@ -50,6 +50,7 @@ fn run(options: &Serve) -> anyhow::Result<ExitCode> {
     let served = runtime.block_on(serve::serve(options, source, connection::serve));
     // Tasks that are left hold nothing that anybody waits for.
     runtime.shutdown_background();
+    drop(log);
     match served {
         Ok(()) => Ok(ExitCode::SUCCESS),
         Err(error) => {
@@ -123,19 +124,19 @@ fn bad_input(error: &dyn std::error::Error) -> ExitCode {
 }
 
 fn send_probe(options: &Probe) -> anyhow::Result<ExitCode> {
-    log_to_stderr(LogFormat::Text);
+    let _log = log_to_stderr(LogFormat::Text)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("no runtime")?;
     let reply = runtime.block_on(probe::send(options))?;
     writeln!(io::stdout(), "{reply}").context("standard output")?;
     Ok(if reply.is_positive() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn log_to_stderr(format: LogFormat) {
+fn log_to_stderr(format: LogFormat) -> anyhow::Result<Log> {
     let form = match format {
         LogFormat::Text => Form::Text,
         LogFormat::Json => Form::Json,
     };
-    lines::to_stderr(form, "info");
+    lines::to_stderr(form, "info").context("no thread for the log")
 }
 
 /// A line on standard error; when even that fails there is nobody to tell.

@@ -37,13 +37,14 @@ impl HandOff {
                 Group { route: Arc::clone(&group.route), recipients: group.recipients.clone() },
             );
             let company = if alone { Company::Alone } else { Company::Others(reserved.next().flatten()) };
-            within(delivery.deadline, self.prepare(&delivery, ordinal, group, company), lost)
+            // In boxes, because what keeps several moves them several times over, and they are large.
+            within(delivery.deadline, Box::pin(self.prepare(&delivery, ordinal, group, company)), lost)
         }))
         .await;
         let all_willing =
             || parts.iter().flat_map(|part| &part.answers).all(|answer| *answer == Outcome::Delivered);
         let proceed = delivery.answers == Answers::PerRecipient || all_willing();
-        join_all(parts.iter_mut().map(|part| self.finish(part, proceed, delivery.deadline))).await;
+        join_all(parts.iter_mut().map(|part| Box::pin(self.finish(part, proceed, delivery.deadline)))).await;
         let mut handed = Vec::with_capacity(parts.len());
         for mut part in parts {
             handed.push(self.report(&delivery, &mut part, started));

@@ -13,17 +13,20 @@ from .record import TREE
 class Postern(Arm):
     """The gate, release build, one Relay route."""
 
-    # Further environment of the gate; None leaves that of the benchmark.
-    environment = None
+    # Further environment of the gate.
+    environment = {}
 
     def launch(self, sink_port):
         port, self.admin = free_port(), free_port()
         config = self.home / "config"
         config.mkdir()
         (config / "gate.yaml").write_text(self.manifests(sink_port, port))
-        more = {} if self.environment is None else {"env": {**os.environ, **self.environment}}
-        self.process = self.start(self.command(config), "postern.log", **more)
+        self.process = self.start_gate(self.command(config))
         return port
+
+    def start_gate(self, command):
+        """With the environment of its image."""
+        return self.start(command, "postern.log", env={"MIMALLOC_PURGE_DELAY": "10", **os.environ, **self.environment})
 
     def command(self, config):
         return [binary(), "serve", "--config", str(config), "--admin", f"127.0.0.1:{self.admin}"]

@@ -1,5 +1,6 @@
 //! Log lines on standard error, each with the id of the trace that it was written in.
 
+mod behind;
 mod plain;
 
 use std::fmt;
@@ -11,6 +12,7 @@ use tracing_subscriber::fmt::format::{Format, Writer};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
+use self::behind::Behind;
 use self::plain::Plain;
 use crate::current::current_id;
 
@@ -23,11 +25,26 @@ pub enum Form {
     Json,
 }
 
+/// The log of a process. Dropping it waits until all lines are written that there are; later ones may be lost.
+#[must_use]
+pub struct Log(Behind);
+
+impl Drop for Log {
+    fn drop(&mut self) {
+        self.0.drain();
+    }
+}
+
 /// Writes log lines from now on. `RUST_LOG` says which; where it says nothing, `usual` does.
-pub fn to_stderr(form: Form, usual: &str) {
+///
+/// # Errors
+/// When the thread that writes them cannot be started.
+pub fn to_stderr(form: Form, usual: &str) -> io::Result<Log> {
+    let behind = Behind::begin(io::stderr())?;
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(usual));
     let colours = io::stderr().is_terminal();
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(colours);
+    let lines =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(behind.clone()).with_ansi(colours);
     match form {
         Form::Text => {
             let inner = Format::default().with_target(false);
@@ -39,6 +56,7 @@ pub fn to_stderr(form: Form, usual: &str) {
             lines.json().event_format(WithId { form, inner }).init();
         }
     }
+    Ok(Log(behind))
 }
 
 /// A form of lines, with the id where an event does not say one itself.

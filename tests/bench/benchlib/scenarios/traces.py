@@ -47,7 +47,7 @@ class Off(Postern):
     @property
     def environment(self):
         if not self.sampler:
-            return None
+            return {}
         return {
             "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{self.collector.port}",
             # Room for what comes while the collector, on the same two processors, is not yet done.
