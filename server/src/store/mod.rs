@@ -29,7 +29,7 @@ use self::greylist::FirstSights;
 pub use self::greylist::Triple;
 use self::memory::MemoryStore;
 pub use self::metrics::StoreMetrics;
-use self::redis::{Counting, RedisStore};
+use self::redis::RedisStore;
 pub use self::throttle::{CounterKey, Counters};
 use crate::handoff::InMemory;
 
@@ -64,7 +64,7 @@ impl Store {
     pub async fn admit(&self, throttle: &Throttle, values: &str, now: Timestamp) -> bool {
         let key = CounterKey::of(throttle, values);
         if let Some(shared) = self.shared()
-            && let Some(counted) = shared.count(key, &throttle.rate, Counting::OneEvent).await
+            && let Some(counted) = shared.count(key, &throttle.rate).await
         {
             return counted.is_within(&throttle.rate);
         }
@@ -75,7 +75,7 @@ impl Store {
     pub async fn may_log_in(&self, rate: &Rate, client: IpAddr, now: Timestamp) -> bool {
         let key = CounterKey::of_failed_logins(rate, client);
         if let Some(shared) = self.shared()
-            && let Some(counted) = shared.count(key, rate, Counting::Nothing).await
+            && let Some(counted) = shared.counted(key, rate).await
         {
             return counted.has_room(rate);
         }
@@ -86,7 +86,7 @@ impl Store {
     pub async fn login_failed(&self, rate: &Rate, client: IpAddr, now: Timestamp) -> bool {
         let key = CounterKey::of_failed_logins(rate, client);
         if let Some(shared) = self.shared()
-            && let Some(counted) = shared.count(key, rate, Counting::OneEvent).await
+            && let Some(counted) = shared.count(key, rate).await
         {
             return counted.has_room(rate);
         }

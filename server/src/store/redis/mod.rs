@@ -1,5 +1,6 @@
 //! Redis as the store of all processes: one server, a sentinel's master, or a cluster.
 
+mod gathering;
 mod link;
 mod script;
 
@@ -13,8 +14,10 @@ use postern_core::policy::filter::Greylist;
 use postern_core::policy::settings::RedisStore as Setting;
 use postern_core::policy::throttle::Rate;
 use redis::{Cmd, ErrorKind, FromRedisValue, RedisError, RedisResult, ServerErrorKind};
+use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
+use self::gathering::{Gathering, tell};
 use self::link::Link;
 use self::script::{COUNT, GREYLIST, REMEMBER};
 use super::greylist::Triple;
@@ -32,26 +35,11 @@ pub(super) struct RedisStore {
     link: ArcSwapOption<Link>,
     /// How long it is certain that no delivery is remembered anywhere.
     nothing_until: Mutex<Option<Instant>>,
+    gathering: Gathering,
     refusals: Mutex<Refusals>,
     metrics: StoreMetrics,
     /// For the task that connects, which ends with the store.
     this: Weak<Self>,
-}
-
-/// What is added to a counter before it is read.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Counting {
-    OneEvent,
-    Nothing,
-}
-
-impl Counting {
-    const fn events(self) -> &'static str {
-        match self {
-            Self::OneEvent => "1",
-            Self::Nothing => "0",
-        }
-    }
 }
 
 impl RedisStore {
@@ -62,6 +50,7 @@ impl RedisStore {
             setting,
             link: ArcSwapOption::empty(),
             nothing_until: Mutex::default(),
+            gathering: Gathering::default(),
             refusals: Mutex::default(),
             metrics,
             this: Weak::clone(this),
@@ -78,11 +67,32 @@ impl RedisStore {
         self.link.load().is_some()
     }
 
-    pub(super) async fn count(&self, key: CounterKey, rate: &Rate, what: Counting) -> Option<Counted> {
-        let (period, events) = (rate.whole_seconds().to_string(), what.events());
+    /// Adds one event to a counter, and says what it came to.
+    pub(super) async fn count(&self, key: CounterKey, rate: &Rate) -> Option<Counted> {
+        let (waiting, told) = oneshot::channel();
+        let (store, rate) = (self.this.upgrade()?, *rate);
+        if self.gathering.join(key, waiting) {
+            // A task of its own, because the session may end, and others wait for what it has begun.
+            tokio::spawn(async move {
+                while let Some(waiting) = store.gathering.next(key) {
+                    let counted = store.add(key, &rate, waiting.len()).await;
+                    tell(waiting, counted);
+                }
+            });
+        }
+        told.await.ok().flatten()
+    }
+
+    /// What a counter has come to.
+    pub(super) async fn counted(&self, key: CounterKey, rate: &Rate) -> Option<Counted> {
+        self.add(key, rate, 0).await
+    }
+
+    async fn add(&self, key: CounterKey, rate: &Rate, events: usize) -> Option<Counted> {
+        let (period, events) = (rate.whole_seconds().to_string(), events.to_string());
         let (current, previous, elapsed): (u64, u64, u64) = self
             .ask(|link| async move {
-                link.run(&COUNT, &named("throttle", &key.to_bytes()), &[&*period, events]).await
+                link.run(&COUNT, &named("throttle", &key.to_bytes()), &[&period, &events]).await
             })
             .await?;
         Some(Counted { current, previous, elapsed: Duration::from_millis(elapsed) })

@@ -23,7 +23,8 @@ SCENARIO = Scenario(
     name="throttle",
     title="A throttle in Redis",
     text=f"""\
-As relaying, with one MtaInboundThrottle that counts every MAIL, in memory or in a Redis on the same machine, whose time is not counted. Wanted:
+As relaying, with one MtaInboundThrottle that counts every MAIL, in memory or in a Redis on the same machine, whose time is not counted. All
+have one sender, so events that come while a request is under way go together in the next one. Wanted:
 at most {ALLOWED} % fewer messages per second with Redis. Written by `tests/bench/throttle`.""",
     arms={"memory": "counted in memory", "redis": "counted in Redis"},
     packages=("redis-server",),
