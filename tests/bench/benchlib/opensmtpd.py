@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import subprocess
 
 from . import fetch
 from .arms import Arm, wait_until_empty
@@ -28,8 +29,13 @@ class OpenSmtpd(Arm):
         config.write_text(filled("opensmtpd/smtpd.conf", PORT=port, SINK_PORT=sink_port))
         config.chmod(0o600)
         self.process = self.start(["unshare", "--mount", PEERS / "opensmtpd/start", self.home, root / "usr/sbin/smtpd",
-                                   "-d", "-f", config], "smtpd.log")
+                                   "-d", "-f", config], "smtpd.log", env={**os.environ, "LD_PRELOAD": self.backlog()})
         return port
+
+    def backlog(self):
+        library = self.home / "backlog.so"
+        subprocess.run(["cc", "-shared", "-fPIC", "-O1", "-o", library, PEERS / "opensmtpd/backlog.c"], check=True)
+        return str(library)
 
     def make_folders(self):
         for name in ("etc", "run", "var/lib/opensmtpd/empty", "var/spool/smtpd"):
