@@ -4,6 +4,7 @@
 //! replace the policy in one step. Whatever goes wrong before that step changes nothing but the report.
 
 mod fingerprint;
+mod reading;
 
 #[cfg(test)]
 mod tests;
@@ -19,12 +20,12 @@ use notify::{EventKind, RecursiveMode, Watcher};
 use postern_core::policy::Policy;
 use postern_crds::{Fault, FaultClass, ObjectRef};
 use tokio::sync::Notify;
-use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::task::TaskTracker;
 
 use self::fingerprint::Fingerprint;
 pub(crate) use self::fingerprint::Stamp;
+use self::reading::{fingerprint, read};
 use crate::capacity::Capacity;
 use crate::gate::Gate;
 use crate::geo::Geo;
@@ -381,45 +382,6 @@ fn unreadable(source: &impl Source, cause: io::Error) -> StartError {
     StartError::Folder { folder: source.folder().to_owned(), cause }
 }
 
-/// Reads the folder, and again until nothing changed meanwhile: half of one version and half of the next
-/// may well compile, and mean something that nobody wrote.
-async fn read<S: Source>(source: &Arc<S>, files: &[PathBuf]) -> io::Result<(Fingerprint, Loaded)> {
-    loop {
-        let before = if source.is_sealed() {
-            fingerprint(source, files).await?
-        } else {
-            at_rest(source, files).await?
-        };
-        let loaded = load(source).await?;
-        if fingerprint(source, files).await? == before {
-            return Ok((before, loaded));
-        }
-    }
-}
-
-/// The print of the folder once it is the same for [`REST`].
-async fn at_rest<S: Source>(source: &Arc<S>, files: &[PathBuf]) -> io::Result<Fingerprint> {
-    let mut last = fingerprint(source, files).await?;
-    loop {
-        sleep(REST).await;
-        let now = fingerprint(source, files).await?;
-        if now == last {
-            return Ok(now);
-        }
-        last = now;
-    }
-}
-
-async fn fingerprint<S: Source>(source: &Arc<S>, files: &[PathBuf]) -> io::Result<Fingerprint> {
-    let (source, files) = (Arc::clone(source), files.to_owned());
-    spawn_blocking(move || Fingerprint::of(source.folder(), &files)).await.map_err(io::Error::other)?
-}
-
-async fn load<S: Source>(source: &Arc<S>) -> io::Result<Loaded> {
-    let source = Arc::clone(source);
-    spawn_blocking(move || source.load()).await.map_err(io::Error::other)?
-}
-
 /// Watches the folder for as long as the returned watcher lives. Without it there is still the poll.
 fn watch(folder: &Path, changed: Arc<Notify>) -> Option<impl Watcher + use<>> {
     let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
@@ -442,7 +404,5 @@ fn is_reading(kind: EventKind) -> bool {
 
 /// How often the folder is looked at without an event.
 const POLL: Duration = Duration::from_millis(500);
-/// How long nothing may change before the folder is read.
-const REST: Duration = Duration::from_millis(100);
 /// When an address could not be bound, or the folder was gone.
 const RETRY: Duration = Duration::from_secs(5);
