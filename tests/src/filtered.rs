@@ -87,7 +87,7 @@ impl Filtered {
     /// # Errors
     /// When a line is no JSON.
     pub fn log_of(&mut self, filter: &str) -> Result<Vec<Value>> {
-        let log = self.site.gate.program().log();
+        let log = self.site.log()?;
         let lines: Vec<Value> = log.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
         Ok(lines.into_iter().filter(|line| line["filter"] == filter).collect())
     }

@@ -117,6 +117,21 @@ impl Gate {
         Ok(Self { program: Program::start("postern", command, &log, Ending::Kill)?, admin, home })
     }
 
+    /// The log, with every line about what has happened before. Lines are written a moment later than what they tell of, but
+    /// one after the other; so the line about a session at this address has those before it.
+    ///
+    /// # Errors
+    /// When there is no session, or no line about it.
+    pub fn log(&mut self, address: SocketAddr) -> Result<String> {
+        let session = TcpStream::connect(address)?;
+        let client = format!("{}", session.local_addr()?);
+        drop(session);
+        wait::until("the log to be written", PATIENCE, || {
+            let log = self.program.log();
+            Ok(log.lines().any(|line| line.contains("session") && line.contains(&client)).then_some(log))
+        })
+    }
+
     /// The process.
     pub fn program(&mut self) -> &mut Program {
         &mut self.program

@@ -48,6 +48,14 @@ impl Site {
         self.port.address()
     }
 
+    /// The log, with every line about what has happened before.
+    ///
+    /// # Errors
+    /// When the gate takes no connection, or does not tell of it.
+    pub fn log(&mut self) -> Result<String> {
+        self.gate.log(self.address())
+    }
+
     /// Starts a new process on the same folder, after the old one was killed.
     ///
     /// # Errors

@@ -164,7 +164,7 @@ fn none_the_worse(site: &mut Site) -> Result<()> {
     let mut client = Client::connect(site.address())?;
     client.open("s@example.org", &[RCPT])?;
     ensure!(client.message(&letter("still-here", 300))?.is("250 2.0.0"), "{}", client.transcript());
-    let log = site.gate.program().log();
+    let log = site.log()?;
     ensure!(!log.contains("panicked"), "{log}");
     Ok(())
 }

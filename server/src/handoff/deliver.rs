@@ -1,6 +1,7 @@
 //! Prepare and send over all routes of a message, and one answer in the end.
 
 use std::future::Future;
+use std::iter;
 use std::sync::Arc;
 
 use futures::future::join_all;
@@ -31,20 +32,19 @@ impl HandOff {
             false => within(delivery.deadline, self.reserve(&groups), Vec::new()).await,
         }
         .into_iter();
-        let mut parts = join_all(groups.into_iter().map(|(ordinal, group)| {
+        let mut parts = all(groups.into_iter().map(|(ordinal, group)| {
             let lost = Part::lost(
                 ordinal,
                 Group { route: Arc::clone(&group.route), recipients: group.recipients.clone() },
             );
             let company = if alone { Company::Alone } else { Company::Others(reserved.next().flatten()) };
-            // In boxes, because what keeps several moves them several times over, and they are large.
-            within(delivery.deadline, Box::pin(self.prepare(&delivery, ordinal, group, company)), lost)
+            within(delivery.deadline, self.prepare(&delivery, ordinal, group, company), lost)
         }))
         .await;
         let all_willing =
             || parts.iter().flat_map(|part| &part.answers).all(|answer| *answer == Outcome::Delivered);
         let proceed = delivery.answers == Answers::PerRecipient || all_willing();
-        join_all(parts.iter_mut().map(|part| Box::pin(self.finish(part, proceed, delivery.deadline)))).await;
+        all(parts.iter_mut().map(|part| self.finish(part, proceed, delivery.deadline))).await;
         let mut handed = Vec::with_capacity(parts.len());
         for mut part in parts {
             handed.push(self.report(&delivery, &mut part, started));
@@ -182,6 +182,17 @@ fn groups(delivery: &Delivery, outcomes: &[Vec<Outcome>]) -> Vec<(usize, Group)>
         }
     }
     all
+}
+
+/// What comes of all, at the same time. Mostly there is one, and nothing is needed to keep several.
+async fn all<F: Future>(futures: impl ExactSizeIterator<Item = F>) -> Vec<F::Output> {
+    // They are large, and would be moved again and again.
+    let mut futures = futures.map(Box::pin);
+    match futures.next() {
+        None => Vec::new(),
+        Some(only) if futures.len() == 0 => vec![only.await],
+        Some(first) => join_all(iter::once(first).chain(futures)).await,
+    }
 }
 
 /// The result, or `otherwise` when time is up.

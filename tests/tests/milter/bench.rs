@@ -56,9 +56,9 @@ impl Bench {
     }
 
     /// Lines of the gate's log that hold this.
-    pub(crate) fn log_lines(&mut self, text: &str) -> Vec<String> {
-        let log = self.site.gate.program().log();
-        log.lines().filter(|line| line.contains(text)).map(str::to_owned).collect()
+    pub(crate) fn log_lines(&mut self, text: &str) -> Result<Vec<String>> {
+        let log = self.site.log()?;
+        Ok(log.lines().filter(|line| line.contains(text)).map(str::to_owned).collect())
     }
 
     /// What the milter was told, once every connection to it is closed.

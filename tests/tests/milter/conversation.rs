@@ -319,7 +319,7 @@ fn an_observed_milter_changes_nothing() -> Result<()> {
     })?;
     ensure!(bench.send(&note())?.is("250 2.0.0"));
     is_intact(&bench.stored()?, &note())?;
-    let lines = bench.log_lines("would have acted");
+    let lines = bench.log_lines("would have acted")?;
     ensure!(lines.iter().any(|line| line.contains("reject")), "{lines:?}");
     Ok(())
 }

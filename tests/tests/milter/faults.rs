@@ -33,7 +33,7 @@ fn fails(
 }
 
 fn one_line_says(bench: &mut Bench, reason: &str) -> Result<()> {
-    let lines = bench.log_lines("a filter failed");
+    let lines = bench.log_lines("a filter failed")?;
     ensure!(lines.len() == 1, "{} lines about {reason}: {lines:?}", lines.len());
     ensure!(
         lines.iter().all(|line| line.contains(reason) && line.contains("scripted")),
@@ -65,7 +65,7 @@ fn a_milter_that_is_down() -> Result<()> {
         let reply =
             postern_tests::client::deliver(site.address(), "s@example.org", &["user@example.test"], &note())?;
         ensure!(reply.is(answer), "{place}, {rule}: {reply}");
-        let log = site.gate.program().log();
+        let log = site.log()?;
         let lines: Vec<&str> = log.lines().filter(|line| line.contains("a filter failed")).collect();
         ensure!(lines.len() == 1 && lines.concat().contains("cannot connect to"), "{lines:?}");
     }
