@@ -124,7 +124,7 @@ impl Gate {
     /// When there is no session, or no line about it.
     pub fn log(&mut self, address: SocketAddr) -> Result<String> {
         let session = TcpStream::connect(address)?;
-        let client = format!("{}", session.local_addr()?);
+        let client = session.local_addr()?.to_string();
         drop(session);
         wait::until("the log to be written", PATIENCE, || {
             let log = self.program.log();

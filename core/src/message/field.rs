@@ -89,8 +89,7 @@ pub fn is_one_field(name: &[u8], value: &[u8]) -> bool {
 fn write_value(value: &[u8], out: &mut Vec<u8>) {
     let mut rest = value;
     loop {
-        let (line, others) = first_line(rest);
-        let mut line = line;
+        let (mut line, others) = first_line(rest);
         while let Some(nul) = memchr(0, line) {
             out.extend_from_slice(line.get(..nul).unwrap_or_default());
             line = line.get(nul + 1..).unwrap_or_default();

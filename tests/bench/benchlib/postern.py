@@ -25,8 +25,7 @@ class Postern(Arm):
         return port
 
     def start_gate(self, command):
-        """With the environment of its image."""
-        return self.start(command, "postern.log", env={"MIMALLOC_PURGE_DELAY": "10", **os.environ, **self.environment})
+        return self.start(command, "postern.log", env={**os.environ, **self.environment})
 
     def command(self, config):
         return [binary(), "serve", "--config", str(config), "--admin", f"127.0.0.1:{self.admin}"]

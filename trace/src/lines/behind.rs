@@ -36,11 +36,11 @@ impl Behind {
         Ok(Self(shared))
     }
 
-    /// Waits until all lines are written.
+    /// Waits until all lines are written, and no longer than [`FAREWELL`]: a process ends though nobody reads its log.
     pub(super) fn drain(&self) {
         let state = self.0.state();
         let is_busy = |state: &mut State| state.is_writing || !state.waiting.is_empty();
-        drop(self.0.changed.wait_while(state, is_busy));
+        drop(self.0.changed.wait_timeout_while(state, FAREWELL, is_busy));
     }
 }
 
@@ -101,6 +101,9 @@ impl<'a> MakeWriter<'a> for Behind {
 /// How long the thread lets lines gather after it has written some, so that a busy server writes a few hundred times a second
 /// and not once for each message.
 const GATHERING: Duration = Duration::from_millis(5);
+
+/// Patience with whoever reads the log when the process ends.
+const FAREWELL: Duration = Duration::from_secs(5);
 
 /// Octets that wait for a slow reader.
 const MOST_OCTETS: usize = 1 << 20;

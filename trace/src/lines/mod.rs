@@ -25,7 +25,7 @@ pub enum Form {
     Json,
 }
 
-/// The log of a process. Dropping it waits until all lines are written that there are; later ones may be lost.
+/// The log of a process. Dropping it waits until all lines are written that there are, but at most 5 s; later ones may be lost.
 #[must_use]
 pub struct Log(Behind);
 

@@ -5,10 +5,12 @@ mod link;
 mod script;
 
 use std::future::Future;
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
+use futures::FutureExt as _;
 use futures::future::join_all;
 use postern_core::policy::filter::Greylist;
 use postern_core::policy::settings::RedisStore as Setting;
@@ -75,8 +77,9 @@ impl RedisStore {
             // A task of its own, because the session may end, and others wait for what it has begun.
             tokio::spawn(async move {
                 while let Some(waiting) = store.gathering.next(key) {
-                    let counted = store.add(key, &rate, waiting.len()).await;
-                    tell(waiting, counted);
+                    // Whatever becomes of one request, nobody may wait for ever.
+                    let added = AssertUnwindSafe(store.add(key, &rate, waiting.len())).catch_unwind().await;
+                    tell(waiting, added.unwrap_or_default());
                 }
             });
         }
