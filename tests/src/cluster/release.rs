@@ -124,7 +124,7 @@ impl Release {
         Ok(release)
     }
 
-    /// `helm upgrade` to a chart and all of its values, and waits until every pod is ready.
+    /// `helm upgrade` to a chart and all of its values, and waits until every pod is ready and objects are reviewed.
     ///
     /// # Errors
     /// Helm refuses, or the pods do not become ready.
@@ -139,7 +139,10 @@ impl Release {
             let said = self.kubectl(&["rollout", "status", deployment, "--timeout=180s"], "")?;
             ensure!(said.success, "{deployment}: {}", said.errors);
         }
-        Ok(())
+        // The node's packet filter learns of a ready pod up to a second after everybody else.
+        wait::until("the webhook to be reached", LEISURE, || {
+            Ok(self.kubectl(&["apply", "--dry-run=server", "-f", "-"], ANY_OBJECT)?.success.then_some(()))
+        })
     }
 
     /// `helm test`: what its pods say.
@@ -327,6 +330,10 @@ impl Release {
         Ok(SocketAddr::new(address.parse()?, 25))
     }
 }
+
+/// Valid in every release.
+const ANY_OBJECT: &str =
+    "{apiVersion: mta.postern.dev/v1alpha1, kind: MtaRoute, metadata: {name: any}, spec: {type: Discard}}";
 
 fn is_in_force(object: &Value) -> bool {
     let generation = at(object, "/metadata/generation");
