@@ -5,9 +5,13 @@ use memchr::memchr;
 
 /// Longest command line, in octets, line end included.
 ///
-/// RFC 5321 section 4.5.3.1.4 asks for 512 and lets extensions raise it; SASL responses and the
+/// RFC 5321 section 4.5.3.1.4 asks for 512 and lets extensions raise it; initial responses of AUTH and the
 /// parameters of MAIL need far more.
-pub const MAX_LINE_OCTETS: usize = 4096;
+pub const MAX_COMMAND_OCTETS: usize = 4096;
+
+/// Longest response within an AUTH exchange, in octets, line end included (RFC 4954 section 4): tokens that name many
+/// groups are long.
+pub const MAX_RESPONSE_OCTETS: usize = 12_288;
 
 /// The read buffer of a connection, and the lines in it.
 ///
@@ -34,7 +38,7 @@ pub struct LineReader {
 pub enum Line<'a> {
     /// A line without its line end.
     Whole(&'a [u8]),
-    /// A line of more than [`MAX_LINE_OCTETS`], now swallowed. Reported once.
+    /// A line of more octets than were asked for, now swallowed. Reported once.
     TooLong,
     /// No line end has come yet.
     NeedMore,
@@ -66,15 +70,15 @@ impl LineReader {
         self.scanned = self.scanned.min(self.unread().len());
     }
 
-    /// Takes the next line.
+    /// Takes the next line, of `most` octets at most, line end included.
     ///
     /// A line ends at LF; a CR before it is dropped. While a line is too long its octets are thrown away
     /// as they come, so a client cannot fill memory.
-    pub fn next_line(&mut self) -> Line<'_> {
+    pub fn next_line(&mut self, most: usize) -> Line<'_> {
         let fresh = self.buffer.get(self.start + self.scanned..).unwrap_or_default();
         let Some(at) = memchr(b'\n', fresh) else {
             self.scanned += fresh.len();
-            if self.swallowing || self.scanned >= MAX_LINE_OCTETS {
+            if self.swallowing || self.scanned >= most {
                 self.swallowing = true;
                 self.consume(self.scanned);
             }
@@ -83,7 +87,7 @@ impl LineReader {
         let octets = self.scanned + at + 1;
         let from = self.start;
         self.consume(octets);
-        if std::mem::take(&mut self.swallowing) || octets > MAX_LINE_OCTETS {
+        if std::mem::take(&mut self.swallowing) || octets > most {
             return Line::TooLong;
         }
         let line = self.buffer.get(from..from + octets - 1).unwrap_or_default();
@@ -142,13 +146,13 @@ mod tests {
             rest = others;
             reader.space(piece.len()).put_slice(piece);
             loop {
-                match reader.next_line() {
+                match reader.next_line(MAX_COMMAND_OCTETS) {
                     Line::Whole(line) => lines.push(Some(line.to_vec())),
                     Line::TooLong => lines.push(None),
                     Line::NeedMore => break,
                 }
             }
-            assert!(reader.buffer.capacity() <= 2 * MAX_LINE_OCTETS + input.len().min(8192));
+            assert!(reader.buffer.capacity() <= 2 * MAX_COMMAND_OCTETS + input.len().min(8192));
         }
         (lines, reader)
     }
@@ -166,7 +170,7 @@ mod tests {
 
     #[test]
     fn a_line_may_have_4096_octets_and_no_more() {
-        let just = format!("{}\r\n", "a".repeat(MAX_LINE_OCTETS - 2));
+        let just = format!("{}\r\n", "a".repeat(MAX_COMMAND_OCTETS - 2));
         let over = format!("a{just}");
         for sizes in [&[1][..], &[4095, 1], &[4096], &[10_000]] {
             let (found, _) = lines(format!("{just}{over}NOOP\r\n").as_bytes(), sizes);
@@ -175,16 +179,29 @@ mod tests {
     }
 
     #[test]
+    fn each_line_is_measured_by_what_is_asked_for() {
+        let long = "a".repeat(MAX_RESPONSE_OCTETS - 2);
+        let mut reader = LineReader::new();
+        for piece in format!("{long}\r\n{long}a\r\n{long}\r\nNOOP\r\n").as_bytes().chunks(1000) {
+            reader.space(piece.len()).put_slice(piece);
+        }
+        assert_eq!(reader.next_line(MAX_RESPONSE_OCTETS), Line::Whole(long.as_bytes()));
+        assert_eq!(reader.next_line(MAX_RESPONSE_OCTETS), Line::TooLong);
+        assert_eq!(reader.next_line(MAX_COMMAND_OCTETS), Line::TooLong);
+        assert_eq!(reader.next_line(MAX_COMMAND_OCTETS), Line::Whole(b"NOOP"));
+    }
+
+    #[test]
     fn an_endless_line_takes_no_memory_and_one_answer() {
         let mut reader = LineReader::new();
         for _ in 0..1000 {
             reader.space(4096).put_bytes(b'a', 4096);
-            assert_eq!(reader.next_line(), Line::NeedMore);
-            assert!(reader.buffer.capacity() <= 3 * MAX_LINE_OCTETS);
+            assert_eq!(reader.next_line(MAX_COMMAND_OCTETS), Line::NeedMore);
+            assert!(reader.buffer.capacity() <= 3 * MAX_COMMAND_OCTETS);
         }
         reader.space(6).put_slice(b"a\nQUIT");
-        assert_eq!(reader.next_line(), Line::TooLong);
-        assert_eq!(reader.next_line(), Line::NeedMore);
+        assert_eq!(reader.next_line(MAX_COMMAND_OCTETS), Line::TooLong);
+        assert_eq!(reader.next_line(MAX_COMMAND_OCTETS), Line::NeedMore);
         assert_eq!(reader.unread(), b"QUIT");
     }
 
@@ -192,10 +209,10 @@ mod tests {
     fn data_is_taken_and_what_follows_stays() {
         let mut reader = LineReader::new();
         reader.space(64).put_slice(b"BDAT 4\r\nabcdQUIT\r\n");
-        assert_eq!(reader.next_line(), Line::Whole(b"BDAT 4"));
+        assert_eq!(reader.next_line(MAX_COMMAND_OCTETS), Line::Whole(b"BDAT 4"));
         assert!(reader.unread().starts_with(b"abcd"));
         reader.consume(4);
-        assert_eq!(reader.next_line(), Line::Whole(b"QUIT"));
+        assert_eq!(reader.next_line(MAX_COMMAND_OCTETS), Line::Whole(b"QUIT"));
         assert!(reader.is_empty());
         reader.release(0);
         assert_eq!(reader.buffer.capacity(), 0);
@@ -205,13 +222,13 @@ mod tests {
     fn what_is_taken_back_was_never_there() {
         let mut reader = LineReader::new();
         reader.space(64).put_slice(b"NOOP\r\nQUIT\r\n");
-        assert_eq!(reader.next_line(), Line::Whole(b"NOOP"));
+        assert_eq!(reader.next_line(MAX_COMMAND_OCTETS), Line::Whole(b"NOOP"));
         reader.forget_last(3);
-        assert_eq!(reader.next_line(), Line::NeedMore);
+        assert_eq!(reader.next_line(MAX_COMMAND_OCTETS), Line::NeedMore);
         assert_eq!(reader.unread(), b"QUI");
         reader.forget_last(2);
         reader.space(64).put_slice(b"A\r\n");
-        assert_eq!(reader.next_line(), Line::Whole(b"QA"));
+        assert_eq!(reader.next_line(MAX_COMMAND_OCTETS), Line::Whole(b"QA"));
         reader.forget_last(10);
         assert!(reader.is_empty());
     }
@@ -221,7 +238,7 @@ mod tests {
         let mut reader = LineReader::new();
         reader.space(64).put_slice(b"NOOP\r\n");
         let room = reader.buffer.capacity();
-        assert_eq!(reader.next_line(), Line::Whole(b"NOOP"));
+        assert_eq!(reader.next_line(MAX_COMMAND_OCTETS), Line::Whole(b"NOOP"));
         reader.release(room);
         assert_eq!(reader.space(room).remaining_mut(), room);
         assert_eq!(reader.buffer.capacity(), room);

@@ -21,7 +21,7 @@ use postern_core::session::event::{Action, ChunkEnd, Event, Reception, Tls};
 use postern_core::session::id::TraceId;
 use postern_core::session::{Client, Session};
 use postern_core::smtp::command::{Command, Rcpt, Utf8Addresses, Verb};
-use postern_core::smtp::line::Line;
+use postern_core::smtp::line::{Line, MAX_COMMAND_OCTETS, MAX_RESPONSE_OCTETS};
 use postern_core::smtp::reply::Reply;
 use postern_core::verdict::Stage;
 use tokio_rustls::TlsAcceptor;
@@ -215,7 +215,7 @@ impl Connection {
     async fn next_command(&mut self) -> io::Result<Event> {
         self.wire.flush_much().await?;
         loop {
-            match self.wire.reader().next_line() {
+            match self.wire.reader().next_line(MAX_COMMAND_OCTETS) {
                 Line::Whole(line) => {
                     let utf8 = match self.session.smtputf8() {
                         true => Utf8Addresses::Allowed,
@@ -256,7 +256,7 @@ impl Connection {
 
     async fn next_auth_line(&mut self) -> io::Result<Event> {
         loop {
-            match self.wire.reader().next_line() {
+            match self.wire.reader().next_line(MAX_RESPONSE_OCTETS) {
                 Line::Whole(line) => return Ok(Event::AuthLine(Some(line.into()))),
                 Line::TooLong => return Ok(Event::AuthLine(None)),
                 Line::NeedMore => {}

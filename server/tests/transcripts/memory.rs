@@ -20,7 +20,7 @@ use postern_core::session::{Client, Session};
 use postern_core::smtp::bdat::ChunkReader;
 use postern_core::smtp::command::{Command, Utf8Addresses};
 use postern_core::smtp::data::{DataReader, Progress};
-use postern_core::smtp::line::{Line, LineReader};
+use postern_core::smtp::line::{Line, LineReader, MAX_COMMAND_OCTETS, MAX_RESPONSE_OCTETS};
 use postern_core::smtp::parameters::{BodyType, RcptParameters};
 use postern_core::smtp::reply::Reply;
 use postern_server::store::{CounterKey, Counters};
@@ -343,7 +343,7 @@ impl Connection {
     /// The next event that follows from octets that are here.
     fn next_event(&mut self, outside: &Outside) -> Option<Event> {
         match &mut self.mode {
-            Mode::Command => match self.reader.next_line() {
+            Mode::Command => match self.reader.next_line(MAX_COMMAND_OCTETS) {
                 Line::Whole(line) => {
                     let utf8 = match self.session.smtputf8() {
                         true => Utf8Addresses::Allowed,
@@ -354,7 +354,7 @@ impl Connection {
                 Line::TooLong => Some(Event::LineTooLong),
                 Line::NeedMore => None,
             },
-            Mode::AuthLine => match self.reader.next_line() {
+            Mode::AuthLine => match self.reader.next_line(MAX_RESPONSE_OCTETS) {
                 Line::Whole(line) => Some(Event::AuthLine(Some(line.into()))),
                 Line::TooLong => Some(Event::AuthLine(None)),
                 Line::NeedMore => None,
