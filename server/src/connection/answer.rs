@@ -23,16 +23,19 @@ use crate::sender_auth;
 use crate::store::Triple;
 
 impl Connection {
+    /// Asks whoever knows.
+    ///
+    /// Long questions are boxed: a connection has room for the largest future within it for as long as it lives.
     pub(super) async fn answer(&mut self, question: Question) -> Answer {
         match question {
-            Question::Lookup(lookup) => Answer::Value(self.look_up(&lookup).await),
+            Question::Lookup(lookup) => Answer::Value(Box::pin(self.look_up(&lookup)).await),
             Question::Throttle { index, key } => Answer::Admitted(self.count(index, &key).await),
             Question::Reserve(octets) => {
                 self.allotment = self.gate.messages.reserve(octets);
                 Answer::Admitted(self.allotment.is_some())
             }
             Question::Authenticate(credentials) => {
-                Answer::Authentication(self.authenticate(credentials).await)
+                Answer::Authentication(Box::pin(self.authenticate(credentials)).await)
             }
             Question::MayLogIn(rate) => Answer::Admitted(self.may_log_in(&rate).await),
             Question::LoginFailed(rate) => {
@@ -41,7 +44,8 @@ impl Connection {
             }
             Question::Verify(verify) => Answer::Verified(self::verify(&self.gate, &verify).await),
             Question::ReverseDns => {
-                Answer::Check(sender_auth::reverse_dns(&self.gate.resolver, self.remote_ip()).await)
+                let check = sender_auth::reverse_dns(&self.gate.resolver, self.remote_ip());
+                Answer::Check(Box::pin(check).await)
             }
             Question::SpfEhlo { helo } => {
                 Answer::Check(sender_auth::spf_of_helo(&self.gate.resolver, self.remote_ip(), &helo).await)
@@ -49,13 +53,14 @@ impl Connection {
             Question::SpfMail { sender, helo } => Answer::Check(
                 sender_auth::spf_of_sender(&self.gate.resolver, self.remote_ip(), &helo, &sender).await,
             ),
-            Question::Message(wanted) => match self.check_message(wanted).await {
+            Question::Message(wanted) => match Box::pin(self.check_message(wanted)).await {
                 Some(results) => Answer::Message(Box::new(results)),
                 // Nothing was kept to be checked, which the session refuses as any answer out of place.
                 None => Answer::Admitted(false),
             },
             Question::Directory(address) => {
-                Answer::Directory(self.gate.directories.find(self.session.policy(), &address).await)
+                let found = self.gate.directories.find(self.session.policy(), &address);
+                Answer::Directory(Box::pin(found).await)
             }
             Question::Greylist { sender, recipient } => {
                 Answer::Admitted(self.has_waited(&sender, &recipient).await)
@@ -65,7 +70,8 @@ impl Connection {
                     self.refusable = None;
                 }
                 let kept = self.kept.as_ref();
-                let ruling = self.panel.consult(&self.gate, &self.session, kept, &consultation).await;
+                let ruling = self.panel.consult(&self.gate, &self.session, kept, &consultation);
+                let ruling = Box::pin(ruling).await;
                 self.journal.asked(self.panel.take_asked());
                 Answer::Ruling(ruling)
             }

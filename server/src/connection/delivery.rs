@@ -18,7 +18,7 @@ use crate::handoff::{self, Answers, Mailing};
 use crate::message::{Content, ContentBuilder, Whole};
 
 impl Connection {
-    pub(super) async fn hand_off(&mut self, mut delivery: Delivery) -> HandedOff {
+    pub(super) async fn hand_off(&mut self, mut delivery: Box<Delivery>) -> HandedOff {
         let (counting, notices): (Vec<_>, Vec<_>) =
             std::mem::take(&mut delivery.dispatches).into_iter().partition(Dispatch::counts);
         let recipients = delivery.copies.len() + counting.len();

@@ -155,7 +155,8 @@ impl Connection {
             Action::Reply(reply) => {
                 self.reply(&reply);
                 if let Some(rcpt) = self.refusable.take().filter(|_| !reply.is_positive()) {
-                    self.panel.recipient_refused(&self.gate, &self.session, &rcpt, &reply).await;
+                    let told = self.panel.recipient_refused(&self.gate, &self.session, &rcpt, &reply);
+                    Box::pin(told).await;
                 }
                 Next::Command
             }
@@ -168,7 +169,7 @@ impl Connection {
                 self.reply(&challenge);
                 Next::AuthLine
             }
-            Action::StartTls(reply) => return self.start_tls(&reply).await,
+            Action::StartTls(reply) => return Box::pin(self.start_tls(&reply)).await,
             Action::ReceiveData { go_ahead, limits } => {
                 self.reply(&go_ahead);
                 self.receive_data(limits).await?
@@ -181,7 +182,7 @@ impl Connection {
                 }
                 Some(event) => Next::Event(event),
             },
-            Action::HandOff(delivery) => Next::Event(Event::HandedOff(self.hand_off(*delivery).await)),
+            Action::HandOff(delivery) => Next::Event(Event::HandedOff(self.hand_off(delivery).await)),
             Action::Close(reply) => {
                 if let Some(reply) = reply {
                     self.reply(&reply);

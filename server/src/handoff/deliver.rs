@@ -4,6 +4,7 @@ use std::future::Future;
 use std::iter;
 use std::sync::Arc;
 
+use futures::FutureExt as _;
 use futures::future::join_all;
 use postern_core::handoff::{Group, Outcome, plan, worst};
 use postern_core::policy::route::RouteTarget;
@@ -29,16 +30,13 @@ impl HandOff {
         let started = Instant::now();
         let mut reserved = match alone {
             true => Vec::new(),
-            false => within(delivery.deadline, self.reserve(&groups), Vec::new()).await,
+            false => within(delivery.deadline, self.reserve(&groups), Vec::new).await,
         }
         .into_iter();
-        let mut parts = all(groups.into_iter().map(|(ordinal, group)| {
-            let lost = Part::lost(
-                ordinal,
-                Group { route: Arc::clone(&group.route), recipients: group.recipients.clone() },
-            );
+        let mut parts = all(groups.iter().map(|(ordinal, group)| {
             let company = if alone { Company::Alone } else { Company::Others(reserved.next().flatten()) };
-            within(delivery.deadline, self.prepare(&delivery, ordinal, group, company), lost)
+            let prepared = self.prepare(&delivery, *ordinal, group, company);
+            within(delivery.deadline, prepared, || Part::lost(*ordinal, group))
         }))
         .await;
         let all_willing =
@@ -196,8 +194,13 @@ async fn all<F: Future>(futures: impl ExactSizeIterator<Item = F>) -> Vec<F::Out
 }
 
 /// The result, or `otherwise` when time is up.
-async fn within<T>(deadline: Instant, work: impl Future<Output = T>, otherwise: T) -> T {
-    timeout_at(deadline, work).await.unwrap_or(otherwise)
+fn within<T>(
+    deadline: Instant,
+    work: impl Future<Output = T>,
+    otherwise: impl FnOnce() -> T,
+) -> impl Future<Output = T> {
+    // An `async fn` would have room for `work` twice.
+    timeout_at(deadline, work).map(|in_time| in_time.unwrap_or_else(|_| otherwise()))
 }
 
 fn places(outcomes: &[Outcome], wanted: impl Fn(&Outcome) -> bool) -> Vec<usize> {

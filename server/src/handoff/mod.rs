@@ -175,7 +175,9 @@ impl HandOff {
         }
         let mut span = span("handoff.verify", Kind::Client);
         span.text("postern.route", &route.name);
-        let outcome = timeout(VERIFY_LIMIT, span.around(self.ask(inquiry))).await.unwrap_or(Outcome::LOST);
+        // Boxed, as most recipients are known.
+        let asked = span.around(Box::pin(self.ask(inquiry)));
+        let outcome = timeout(VERIFY_LIMIT, asked).await.unwrap_or(Outcome::LOST);
         handed::conclude(&mut span, &outcome);
         self.judged(&outcome)
     }

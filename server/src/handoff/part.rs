@@ -20,7 +20,7 @@ use crate::message::Content;
 pub(super) struct Part<'a> {
     /// Position of its message among the mailings of the delivery.
     pub(super) mailing: usize,
-    pub(super) group: Group,
+    pub(super) group: &'a Group,
     /// What the route said of each recipient so far; `Delivered` stands for "would take it".
     pub(super) answers: Vec<Outcome>,
     /// Who has answered, where there is a next hop.
@@ -49,9 +49,9 @@ enum Held<'a> {
     Nothing,
 }
 
-impl Part<'_> {
+impl<'a> Part<'a> {
     /// The part of a route that did not answer in time.
-    pub(super) fn lost(mailing: usize, group: Group) -> Self {
+    pub(super) fn lost(mailing: usize, group: &'a Group) -> Self {
         let answers = vec![Outcome::LOST; group.recipients.len()];
         Self { mailing, answers, group, hop: None, span: Span::NONE, held: Held::Nothing }
     }
@@ -63,7 +63,7 @@ impl HandOff {
         &self,
         delivery: &'a Delivery,
         ordinal: usize,
-        group: Group,
+        group: &'a Group,
         company: Company,
     ) -> Part<'a> {
         let Some(mailing) = delivery.mailings.get(ordinal) else { return Part::lost(ordinal, group) };
@@ -72,16 +72,15 @@ impl HandOff {
             .iter()
             .filter_map(|place| mailing.copies.get(*place).map(|copy| &copy.recipient))
             .collect();
-        let route = Arc::clone(&group.route);
-        let span = handed::span(&route, recipients.len());
+        let span = handed::span(&group.route, recipients.len());
         let prepared = async {
-            match &route.target {
+            match &group.route.target {
                 RouteTarget::Discard => (vec![Outcome::Delivered; recipients.len()], Held::Nothing),
                 RouteTarget::Maildir(maildir) => {
                     self.write_files(delivery, mailing, maildir, &recipients).await
                 }
                 RouteTarget::Relay(relay) => {
-                    self.put_envelope(delivery, mailing, &group, relay, recipients, company).await
+                    self.put_envelope(delivery, mailing, group, relay, recipients, company).await
                 }
             }
         };

@@ -57,7 +57,8 @@ impl Conversations {
         };
         let mut conversation = match open {
             Some(open) => open,
-            None => Box::new(Conversation::open(milter, case.gate).await?),
+            // Boxed, as most questions find it open.
+            None => Box::new(Box::pin(Conversation::open(milter, case.gate)).await?),
         };
         let verdict = conversation.ask(milter, case).await?;
         let dialogue = conversation.dialogue();

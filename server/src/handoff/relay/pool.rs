@@ -38,7 +38,7 @@ struct IdleConnections {
 
 #[derive(Debug)]
 struct Idle {
-    connection: Connection,
+    connection: Box<Connection>,
     since: Instant,
 }
 
@@ -53,7 +53,7 @@ pub(crate) struct Permit {
 /// A borrowed connection. Dropping it closes the connection; [`Lease::give_back`] keeps it.
 #[derive(Debug)]
 pub(super) struct Lease {
-    pub(super) connection: Connection,
+    pub(super) connection: Box<Connection>,
     /// How long it lay idle; none for a new one.
     pub(super) idled: Option<Duration>,
     pub(super) permit: Permit,
@@ -182,7 +182,7 @@ impl HopPool {
         Some(idle.list.remove(place))
     }
 
-    fn keep(&self, connection: Connection) {
+    fn keep(&self, connection: Box<Connection>) {
         let mut idle = lock(&self.idle);
         // Looked at under the lock, or a connection could slip in behind `retire`.
         if self.retired.load(Ordering::Acquire) {
@@ -218,10 +218,11 @@ impl Permit {
             }
         }
         pool.make_room();
-        match pool.opener.open(&pool.address, hostname).await {
+        // Boxed, as most messages find an idle one.
+        match Box::pin(pool.opener.open(&pool.address, hostname)).await {
             Ok(connection) => {
                 *lock(&pool.down_until) = None;
-                Ok(Lease { connection, idled: None, permit: self })
+                Ok(Lease { connection: Box::new(connection), idled: None, permit: self })
             }
             Err(error) => {
                 *lock(&pool.down_until) = Some(Instant::now() + LAST_RESORT);
