@@ -140,9 +140,13 @@ impl Release {
             ensure!(said.success, "{deployment}: {}", said.errors);
         }
         // The node's packet filter learns of a ready pod up to a second after everybody else.
-        wait::until("the webhook to be reached", LEISURE, || {
-            Ok(self.kubectl(&["apply", "--dry-run=server", "-f", "-"], ANY_OBJECT)?.success.then_some(()))
-        })
+        let mut errors = String::new();
+        let reached = wait::until("the webhook to be reached", LEISURE, || {
+            let said = self.kubectl(&["apply", "--dry-run=server", "-f", "-"], ANY_OBJECT)?;
+            errors = said.errors;
+            Ok(said.success.then_some(()))
+        });
+        reached.context(errors)
     }
 
     /// `helm test`: what its pods say.
@@ -332,8 +336,12 @@ impl Release {
 }
 
 /// Valid in every release.
-const ANY_OBJECT: &str =
-    "{apiVersion: mta.postern.dev/v1alpha1, kind: MtaRoute, metadata: {name: any}, spec: {type: Discard}}";
+const ANY_OBJECT: &str = "\
+apiVersion: mta.postern.dev/v1alpha1
+kind: MtaRoute
+metadata: {name: any}
+spec: {type: Discard}
+";
 
 fn is_in_force(object: &Value) -> bool {
     let generation = at(object, "/metadata/generation");
