@@ -48,20 +48,7 @@ def of_mixed_load():
 script, a pipe and a hook, and a changed policy every half minute; {found["samples"][-1]["messages"]:,} messages were taken. Resident memory was {memory["second sixth"]:g} MiB on average in the second
 sixth of the time, {memory["last sixth"]:g} MiB in the last, {memory["peak"]:g} MiB at the most; wanted is that it grows by no more than a tenth between them. Sessions left over at the end:
 {found["left_over"]["sessions"]:.0f}. Descriptors more than at the start: {found["left_over"]["descriptors"]}, which are kept connections to the hook. Written by `tests/bench/soak`; the raw values are in [soak.json](soak.json).
-{REMARKS.get(found["postern"], "")}"""
-
-
-# What is known of a run besides its figures, by commit.
-REMARKS = {
-    "ea16ad0": """
-This run failed what is wanted: memory rose in steps for 28 minutes, and then stayed at 170 MiB for the other 32. Most likely the steps are transparent huge pages,
-which the allocator asks the kernel for: 94 to 143 MiB of what was resident were such pages, and after four minutes of the same load a gate with
-`MIMALLOC_ALLOW_THP=0` had 82 MiB where this one had 103 to 169.
-Reloads are not the reason: 60 of them on an idle gate leave its memory as it was after ten. Since then the server declines huge pages:
-another hour of this load went from 53.9 MiB in the second sixth to 62.2 in the last, 114.6 at the most, which is less by half and still grows by
-more than a tenth.
-""",
-}
+"""
 
 
 def of_one_message():

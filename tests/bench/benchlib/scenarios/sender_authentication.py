@@ -41,7 +41,7 @@ cache answers of DNS; the others ask an authoritative server on loopback, whose 
 
 def main():
     arms = {"postern": Postern, "postfix": Postfix}
-    options = measure.arguments(__doc__, arms)
+    options = measure.arguments(__doc__, arms, messages=3000)
     with in_one_world(arms, options) as running:
         results = measure.measure(running, options)
     measure.report(results, options, SCENARIO)
