@@ -39,3 +39,11 @@ start_controller_manager() {
 start_scheduler() {
     node_run kube-scheduler "$NODE_BIN/kube-scheduler" --kubeconfig="$PKI/scheduler.conf" --leader-elect=false
 }
+
+# All but etcd, which keeps its data meanwhile.
+start_servers() {
+    start_api_server
+    wait_until "API server ready" 60 cluster get --raw /readyz
+    start_controller_manager
+    start_scheduler
+}

@@ -136,10 +136,13 @@ impl Round {
         Self { wanted, begun: Instant::now(), nudges: 0 }
     }
 
-    /// 0, 0.5, 1, 2 … seconds after the beginning; at last once a minute.
+    /// 0, 0.5, 1, 2 … seconds after the beginning.
     ///
     /// After one look at a pod, a kubelet takes the next only when it has listed the containers of the node again,
-    /// which it does once a second. A nudge too many therefore keeps the next change waiting.
+    /// which it does once a second. A nudge too many therefore keeps the next change waiting. When the API server
+    /// was away, a kubelet takes up each of its watches up to two minutes after its return (a pause before it
+    /// hears that it has missed something, and another before it lists), and pods are not to wait any longer
+    /// then. Who still lags later has another reason, such as a refusal.
     fn is_due(&self, now: Instant) -> bool {
         now.duration_since(self.begun) >= nudge_at(self.nudges)
     }
@@ -160,11 +163,13 @@ impl Round {
 }
 
 fn nudge_at(nudges: u32) -> Duration {
-    const DOUBLINGS: u32 = 7;
+    const DOUBLINGS: u32 = 5;
+    const STEADY: u32 = DOUBLINGS + 15;
     let halves = match nudges {
         0 => 0,
         few if few <= DOUBLINGS => 1_u64 << (few - 1),
-        many => (1 << (DOUBLINGS - 1)) + u64::from(many - DOUBLINGS) * 120,
+        more if more <= STEADY => u64::from(more - DOUBLINGS + 1) * 16,
+        many => u64::from(STEADY - DOUBLINGS + 1) * 16 + u64::from(many - STEADY) * 120,
     };
     Duration::from_millis(500 * halves)
 }
@@ -190,8 +195,10 @@ mod tests {
 
     #[test]
     fn nudges_come_ever_more_slowly() {
-        let times: Vec<u128> = (0..10).map(|nudges| nudge_at(nudges).as_millis()).collect();
-        assert_eq!(times, [0, 500, 1000, 2000, 4000, 8000, 16_000, 32_000, 92_000, 152_000]);
+        let times: Vec<u128> = (0..8).map(|nudges| nudge_at(nudges).as_millis()).collect();
+        assert_eq!(times, [0, 500, 1000, 2000, 4000, 8000, 16_000, 24_000]);
+        let late: Vec<u64> = (18..23).map(|nudges| nudge_at(nudges).as_secs()).collect();
+        assert_eq!(late, [112, 120, 128, 188, 248]);
     }
 
     #[test]

@@ -2,10 +2,12 @@
 
 use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
+use backon::ExponentialBuilder;
 use futures::StreamExt as _;
 use kube::api::{ApiResource, DynamicObject, GroupVersionKind};
-use kube::runtime::watcher::{self, Event, watcher};
+use kube::runtime::watcher::{self, Event, ExponentialBackoff, watcher};
 use kube::runtime::{WatchStreamExt as _, watcher::Config};
 use kube::{Api, Client};
 use postern_crds::ObjectRef;
@@ -54,7 +56,7 @@ pub fn sources(pods: &str) -> Vec<Source> {
 /// Keeps one kind up to date for as long as it runs. When the API server is away, what was known stays.
 pub async fn follow(client: Client, namespace: String, source: Source, world: Arc<World>) {
     let api: Api<DynamicObject> = Api::namespaced_with(client, &namespace, &source.resource);
-    let mut events = pin!(watcher(api, source.config.clone()).default_backoff());
+    let mut events = pin!(watcher(api, source.config.clone()).backoff(pauses()));
     let mut listed = Vec::new();
     while let Some(event) = events.next().await {
         match event {
@@ -62,6 +64,17 @@ pub async fn follow(client: Client, namespace: String, source: Source, world: Ar
             Err(error) => log(&source, &error),
         }
     }
+}
+
+/// The pauses of a watch that breaks off again and again: longer each time, but a server that is back waits for no
+/// watch longer than twice [`LONGEST_PAUSE`]. What is usual, up to a minute, would make every change wait so long.
+fn pauses() -> ExponentialBackoff {
+    ExponentialBuilder::default()
+        .with_min_delay(Duration::from_millis(500))
+        .with_max_delay(LONGEST_PAUSE)
+        .without_max_times()
+        .with_jitter()
+        .into()
 }
 
 fn take(
@@ -96,6 +109,8 @@ fn log(source: &Source, error: &watcher::Error) {
     tracing::warn!(kind = source.kind, %error, cause, "the watch broke off and is tried again");
 }
 
+/// Without what chance adds, which is as much again.
+const LONGEST_PAUSE: Duration = Duration::from_secs(4);
 /// 410 Gone: what was asked for is too long ago.
 const EXPIRED: u16 = 410;
 
@@ -142,6 +157,14 @@ mod tests {
         assert_eq!(value["apiVersion"], API_VERSION);
         assert_eq!(value["spec"]["type"], "Discard");
         assert_eq!(value["metadata"], serde_json::json!({"name": "a", "annotations": {"x": "y"}}));
+    }
+
+    #[test]
+    fn a_watch_is_tried_again_for_ever_and_never_after_a_long_pause() {
+        let pauses: Vec<Duration> = pauses().take(1000).collect();
+        assert_eq!(pauses.len(), 1000);
+        assert!(pauses.iter().all(|pause| *pause <= 2 * LONGEST_PAUSE), "{pauses:?}");
+        assert!(pauses[0] < Duration::from_secs(2));
     }
 
     #[test]

@@ -62,7 +62,11 @@ fn manifest(kind: &str, name: &str, spec: &str) -> String {
 
 /// Waits until a pod answers a new connection with that SIZE.
 fn wait_for_size(pod: SocketAddr, size: u64) -> Result<()> {
-    wait::until("the new size", LEISURE, || {
+    wait_long_for_size(pod, size, LEISURE)
+}
+
+fn wait_long_for_size(pod: SocketAddr, size: u64, longest: Duration) -> Result<()> {
+    wait::until("the new size", longest, || {
         let mut client = Client::connect(pod)?;
         let is_new = client.command("EHLO client.example")?.has_line(&format!("SIZE {size}"));
         client.quit();
