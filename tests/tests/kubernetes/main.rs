@@ -16,15 +16,24 @@ use std::net::SocketAddr;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use postern_tests::client::Client;
-use postern_tests::cluster::{Cluster, LEISURE, Release, Sink};
+use postern_tests::cluster::{Cluster, LEISURE, Pod, Release, Sink};
 use postern_tests::wait;
 
 /// What most tests share: a release with three pods, whose mail for example.org goes to a sink beside it.
 struct Site {
     release: Release,
     sink: Sink,
+}
+
+impl Site {
+    /// Its three server pods, ready or not.
+    fn pods(&self) -> Result<Vec<Pod>> {
+        let pods = self.release.started_pods("server")?;
+        ensure!(pods.len() == 3, "{pods:?}");
+        Ok(pods)
+    }
 }
 
 /// The shared site without any object but the settings, for one test at a time; none without a cluster.
