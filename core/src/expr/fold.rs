@@ -96,7 +96,8 @@ fn fold_all(nodes: &mut [Node], matches: Matches) -> bool {
     nodes.iter().all(Node::is_constant)
 }
 
-/// Drops what can never be reached behind the first constant that decides, and constants that do not.
+/// Drops what can never be reached behind the first constant that decides, and constants that do not. Two stay,
+/// since an operand by itself would be no truth value where the tree is written out.
 fn stop_at(operands: &mut Vec<Node>, decisive: bool) {
     let decides = |node: &Node| matches!(node, Node::Constant(value) if value.is_true() == decisive);
     if let Some(place) = operands.iter().position(decides) {
@@ -104,7 +105,7 @@ fn stop_at(operands: &mut Vec<Node>, decisive: bool) {
     }
     let mut left = operands.len();
     operands.retain(|node| {
-        let keep = left == 1 || !node.is_constant() || decides(node);
+        let keep = left <= 2 || !node.is_constant() || decides(node);
         left -= usize::from(!keep);
         keep
     });

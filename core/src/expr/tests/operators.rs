@@ -17,6 +17,18 @@ fn literals_have_their_value() {
 }
 
 #[test]
+fn what_folding_leaves_of_a_conjunction_is_still_a_truth_value_when_written() {
+    for (source, written) in
+        [("1 && 2 && rcpt", "2 && rcpt"), ("0 || rcpt", "0 || rcpt"), ("rcpt && 1", "rcpt && 1")]
+    {
+        let expression = Expression::parse(source, Scope::Rcpt).unwrap();
+        assert_eq!(expression.to_string(), written);
+        assert_eq!(value(&expression.to_string()), value(source));
+        assert_eq!(value(source), Value::Integer(1));
+    }
+}
+
+#[test]
 fn durations_are_milliseconds() {
     for (source, milliseconds) in
         [("5ms", 5), ("5s", 5_000), ("5m", 300_000), ("2h", 7_200_000), ("7d", 604_800_000)]

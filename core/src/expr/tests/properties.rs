@@ -159,6 +159,10 @@ proptest! {
         let mut folded = tree.clone();
         fold(&mut folded, Matches::Keep);
         prop_assert_eq!(run(&folded), run(&tree), "{}", tree);
+        let source = folded.to_string();
+        let parsed = crate::expr::parser::parse(&source, Scope::Rcpt);
+        let node = parsed.map_err(|faults| TestCaseError::fail(format!("{source}: {faults:?}")))?.node;
+        prop_assert_eq!(run(&node), run(&tree), "{} written as {}", tree, source);
     }
 
     #[test]
