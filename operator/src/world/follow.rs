@@ -66,8 +66,9 @@ pub async fn follow(client: Client, namespace: String, source: Source, world: Ar
     }
 }
 
-/// The pauses of a watch that breaks off again and again: longer each time, but a server that is back waits for no
-/// watch longer than twice [`LONGEST_PAUSE`]. What is usual, up to a minute, would make every change wait so long.
+/// The pauses of a watch that breaks off again and again: longer each time, but never longer than twice
+/// [`LONGEST_PAUSE`]. After an outage there may be two, one before the server is asked again and one when it has said
+/// that the watch has missed something. What is usual, up to a minute each, would make every change wait so long.
 fn pauses() -> ExponentialBackoff {
     ExponentialBuilder::default()
         .with_min_delay(Duration::from_millis(500))

@@ -74,6 +74,7 @@ fn wait_for_size(pod: SocketAddr, size: u64) -> Result<()> {
     wait_long_for_size(pod, size, LEISURE)
 }
 
+/// The same, for as long as the caller says.
 fn wait_long_for_size(pod: SocketAddr, size: u64, longest: Duration) -> Result<()> {
     wait::until("the new size", longest, || {
         let mut client = Client::connect(pod)?;
